@@ -1,0 +1,60 @@
+# make setup                     prepares .venv; every target below calls it, and a second call costs nothing
+# make run VIDEO=clip.mp4        video -> out/clip/; without VIDEO, a demo clip that the project renders itself
+# make test                      lint and all tests
+# make lint                      style, format, types, import contracts
+# make campaign                  what takes too long for `make test`; writes benchmarks/
+# make clean                     removes build/, dist/ and caches; .venv and out/ stay
+#
+# PYTHON=python3.12  TORCH=cpu|cuda  TORCH_INDEX=URL   see tools/setup
+# OUT=folder         ARGS="--steps 500 --preset quick"  for `make run`;  ARGS="-k name -x" for `make test`
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup test run lint format campaign clean
+
+# Spinning OpenMP threads cost a factor of five on a busy machine.
+export OMP_WAIT_POLICY ?= PASSIVE
+export PYTHON TORCH TORCH_INDEX
+
+BIN := .venv/bin
+OUT ?=
+ARGS ?=
+CXX_SOURCES = $(wildcard tasks/train/raster/csrc/*.h tasks/train/raster/csrc/*.cpp tasks/train/raster/csrc/*.inl)
+
+help:
+	@sed -n 's/^# //p' Makefile | head -n 9
+
+setup:
+	@tools/setup
+
+test: lint
+	$(BIN)/python -m pytest -m "not campaign" $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(if $(CXX_SOURCES),$(BIN)/clang-format --dry-run -Werror $(CXX_SOURCES))
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(if $(CXX_SOURCES),$(BIN)/clang-format -i $(CXX_SOURCES))
+
+ifdef VIDEO
+run: setup
+	$(BIN)/splatflow run "$(VIDEO)" $(if $(OUT),--out "$(OUT)") $(ARGS)
+else
+run: setup
+	$(BIN)/splatflow demo out/demo.mp4
+	$(BIN)/splatflow run out/demo.mp4 --out "$(or $(OUT),out/demo)" $(ARGS)
+endif
+
+campaign: setup
+	$(BIN)/python -m pytest -m campaign $(ARGS)
+
+clean:
+	rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find cli tasks tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f .venv/native.stamp
