@@ -1,0 +1,63 @@
+"""What the training loop runs on: the native rasteriser on the CPU, gsplat on CUDA, behind one set of functions."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from tasks.errors import DeviceUnavailable
+from tasks.train import losses_reference, optimizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """Functions with one signature each, whatever the device."""
+
+    name: str
+    device: torch.device
+    rasterization: Callable[..., tuple[Tensor, Tensor, dict[str, Any]]]
+    l1_ssim_loss: Callable[[Tensor, Tensor, float], Tensor]
+    adam_step: optimizer.AdamStep
+    sparse: bool  # whether the optimiser visits only what the view shows
+
+    def visible(self, meta: dict[str, Any]) -> Tensor | None:
+        """Which Gaussians (N,) the one view rendered has shown; None where the optimiser visits all."""
+        return meta["visible"][0] if self.sparse else None
+
+
+def choose_backend(device: Literal["auto", "cpu", "cuda"], threads: int | None) -> Backend:
+    """The backend for `device`; `auto` takes CUDA where both PyTorch and gsplat have it.
+
+    Raises DeviceUnavailable when CUDA is asked for and not there.
+    """
+    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+        from tasks.train.raster import cuda
+
+        try:
+            cuda.require()
+        except DeviceUnavailable:
+            if device == "cuda":
+                raise
+        else:
+            return Backend(
+                name="cuda",
+                device=torch.device("cuda"),
+                rasterization=cuda.rasterization,
+                l1_ssim_loss=losses_reference.l1_ssim_loss,
+                adam_step=optimizer.adam_step,
+                sparse=False,
+            )
+    from tasks.train.raster import native
+
+    threads = threads or native.default_threads()
+    return Backend(
+        name=f"cpu ({native.simd_level()}, {threads} threads)",
+        device=torch.device("cpu"),
+        rasterization=functools.partial(native.rasterization, threads=threads),
+        l1_ssim_loss=functools.partial(native.l1_ssim_loss, threads=threads),
+        adam_step=functools.partial(native.adam_step, threads=threads),
+        sparse=True,
+    )
