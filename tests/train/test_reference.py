@@ -15,6 +15,8 @@ from tasks.train.raster.harmonics import sh_basis
 from tasks.train.raster.reference import rasterization, rotation_matrices
 from tests.support.splats import Splats, random_splats
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CASES = pytest.mark.parametrize(
     "splats",
     [
