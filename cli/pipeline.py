@@ -1,0 +1,193 @@
+"""The four steps in order, each in its own process, finished ones reused, the result moved into place at the end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli import digest
+from cli.display import Display, duration
+from cli.messages import Job
+from cli.presets import RunOptions
+from cli.runner import run_step
+from cli.workspace import CHECKPOINT, Finished, Workspace, opened
+from tasks.errors import BadOption
+
+EXTRACT = "tasks.extract.step:extract"
+SFM = "tasks.sfm.step:reconstruct"
+TRAIN = "tasks.train.step:train"
+EXPORT = "tasks.export.step:export"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a run begins from; exactly one is given.
+
+    Attributes:
+        source: a video, a folder of photos or a zip of them.
+        posed: a folder with `images/` and a COLMAP model in `colmap/`.
+    """
+
+    source: Path | None = None
+    posed: Path | None = None
+
+
+def run(inputs: Inputs, out: Path, options: RunOptions, *, resume: bool, clean: bool, display: Display) -> None:
+    """Makes the result folder `out` from the inputs.
+
+    Args:
+        inputs: what to begin from.
+        out: the result folder; an earlier result in it is replaced only when the new one is complete.
+        options: the options in force.
+        resume: use the finished steps and the training checkpoint of earlier runs in `out` that still fit.
+        clean: remove the work folder after success.
+        display: shows the progress.
+
+    Raises:
+        InputError: the input can't be used; `out` is left as it was.
+        MachineError: the disk, the memory or the device; finished steps are kept for a resumed run once SfM is done.
+        StepDefect: a step failed in a way that we did not foresee.
+        KeyboardInterrupt: stopped; a resumed run goes on from here.
+    """
+    _refuse_overlap(inputs, out)
+    with opened(out) as workspace:
+        _Run(workspace, options, resume, display).all_steps(inputs)
+        if clean:
+            workspace.clean()
+
+
+class _Run:
+    def __init__(self, workspace: Workspace, options: RunOptions, resume: bool, display: Display) -> None:
+        self._workspace = workspace
+        self._options = options
+        self._resume = resume
+        self._display = display
+        self._digests: dict[str, str] = {}
+        self._finished: dict[str, Finished] = {}
+
+    def all_steps(self, inputs: Inputs) -> None:
+        options = self._options
+        if inputs.posed is not None:
+            posed = inputs.posed.absolute()
+            posed_digest = digest.of_folder_parts(posed, ("images", "colmap"))
+        else:
+            assert inputs.source is not None
+            source = inputs.source.absolute()
+            extracted = self._step(
+                "extract",
+                EXTRACT,
+                digest.of_input(source) if source.is_file() or source.is_dir() else "missing",
+                _extract_options(options),
+                lambda out, given: {"source": source, "out": out, "options": given},
+                done=lambda r: f"{r.get('frames_kept', '?')} of {r.get('frames_seen', '?')} frames kept",
+            )
+            frames = extracted.folder
+            posed = self._step(
+                "sfm",
+                SFM,
+                self._digests["extract"],
+                _sfm_options(options),
+                lambda out, given: {"extracted": frames, "out": out, "options": given},
+                done=lambda r: f"{r.get('frames_registered', '?')} of {r.get('frames_given', '?')} frames registered",
+            ).folder
+            posed_digest = self._digests["sfm"]
+            self._workspace.worth_keeping = True
+        trained = self._step(
+            "train",
+            TRAIN,
+            posed_digest,
+            _train_options(options),
+            lambda out, given: {"posed": posed, "out": out, "options": given},
+            done=lambda r: f"{r.get('num_gaussians', 0):,} Gaussians",
+        ).folder
+        self._workspace.worth_keeping = True
+        self._export(trained, posed)
+
+    def _step(
+        self,
+        name: str,
+        function: str,
+        inputs_digest: str,
+        options: Any,
+        arguments: Callable[[Path, Any], dict[str, Any]],
+        *,
+        done: Callable[[dict[str, Any]], str],
+    ) -> Finished:
+        workspace, display = self._workspace, self._display
+        key = self._digests[name] = digest.of_step(name, inputs_digest, options)
+        display.begin(name)
+        kept = workspace.finished(name, key) if self._resume else None
+        if kept is not None:
+            display.end(f"reused: {done(kept.record)}, took {duration(kept.seconds)}")
+            self._finished[name] = kept
+            return kept
+        part = workspace.part(name, key)
+        if not (self._resume and (part / CHECKPOINT).is_file()):
+            workspace.discard_part(name, key)
+            part = workspace.part(name, key)
+        job = Job(function=function, arguments=arguments(part, options), out=workspace.out)
+        outcome = run_step(job, display.advance, workspace.log_path(name))
+        finished = workspace.finish(
+            name, key, record=outcome.record, seconds=outcome.seconds, peak_memory_bytes=outcome.peak_memory_bytes
+        )
+        display.end(f"{done(finished.record)} in {duration(finished.seconds)}")
+        self._finished[name] = finished
+        return finished
+
+    def _export(self, trained: Path, posed: Path) -> None:
+        workspace, display = self._workspace, self._display
+        display.begin("export")
+        workspace.drop("export")
+        part = workspace.part("export", "result")
+        arguments = {
+            "trained": trained,
+            "posed": posed,
+            "out": part,
+            "context": _context(self._finished, self._options),
+        }
+        outcome = run_step(
+            Job(function=EXPORT, arguments=arguments, out=workspace.out), display.advance, workspace.log_path("export")
+        )
+        workspace.publish(part)
+        workspace.drop("export")
+        workspace.keep_only(self._digests)
+        display.end(f"in {duration(outcome.seconds)}")
+
+
+def _extract_options(options: RunOptions) -> Any:
+    from tasks.extract.options import ExtractOptions
+
+    return ExtractOptions(max_frames=options.max_frames)
+
+
+def _sfm_options(options: RunOptions) -> Any:
+    from tasks.sfm.options import SfmOptions
+
+    return SfmOptions(method=options.method, seed=options.seed, num_threads=options.threads)  # type: ignore[arg-type]
+
+
+def _train_options(options: RunOptions) -> Any:
+    from tasks.train.options import TrainOptions
+
+    return TrainOptions(
+        steps=options.steps,
+        max_gaussians=options.max_gaussians,
+        train_side_px=options.train_side_px,
+        sh_degree=options.sh_degree,
+        antialiased=options.antialiased,
+        device=options.device,  # type: ignore[arg-type]
+        seed=options.seed,
+        threads=options.threads,
+    )
+
+
+def _context(finished: dict[str, Finished], options: RunOptions) -> Any:
+    raise NotImplementedError
+
+
+def _refuse_overlap(inputs: Inputs, out: Path) -> None:
+    """An output inside an input folder would change the input."""
+    target = out.resolve()
+    for path in (inputs.source, inputs.posed):
+        if path is not None and path.is_dir() and target.is_relative_to(path.resolve()):
+            raise BadOption(f"--out {out} lies inside the input folder {path}; choose another place.")
