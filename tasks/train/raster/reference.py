@@ -89,12 +89,16 @@ def rasterization(
     if render_mode not in ("RGB", "D", "ED", "RGB+D", "RGB+ED"):
         raise ValueError(f"render_mode is one of RGB, D, ED, RGB+D, RGB+ED, not {render_mode!r}")
 
-    projections, images, alphas = [], [], []
-    for c, (viewmat, K) in enumerate(zip(viewmats, Ks, strict=True)):
-        seen = project(
-            means, quats, scales, opacities, viewmat, K, width, height,
-            near_plane=near_plane, far_plane=far_plane, eps2d=eps2d, antialiased=rasterize_mode == "antialiased",
-        )  # fmt: skip
+    cuts = {"near_plane": near_plane, "far_plane": far_plane, "eps2d": eps2d}
+    antialiased = rasterize_mode == "antialiased"
+    views = [
+        project(means, quats, scales, opacities, viewmat, K, width, height, antialiased=antialiased, **cuts)
+        for viewmat, K in zip(viewmats, Ks, strict=True)
+    ]
+    means2d = torch.stack([v.means2d for v in views])  # (C, N, 2); drawn from, so that its gradient can be asked for
+    images, alphas = [], []
+    for c, (view, viewmat) in enumerate(zip(views, viewmats, strict=True)):
+        seen = view._replace(means2d=means2d[c])
         features = []
         if "RGB" in render_mode:
             features.append(colors if sh_degree is None else colors_from_sh(sh_degree, means, viewmat, colors))
@@ -108,17 +112,16 @@ def rasterization(
             image = image + (1 - alpha) * behind
         if render_mode.endswith("ED"):
             image = torch.cat([image[..., :-1], image[..., -1:] / alpha.clamp_min(1e-10)], dim=-1)
-        projections.append(seen)
         images.append(image)
         alphas.append(alpha)
 
-    radii = [torch.where(p.visible[:, None], p.extents.ceil().clamp_max(1e9), 0).to(torch.int32) for p in projections]
+    radii = [torch.where(v.visible[:, None], v.extents.ceil().clamp_max(1e9), 0).to(torch.int32) for v in views]
     meta = {
-        "means2d": torch.stack([p.means2d for p in projections]),  # (C, N, 2)
+        "means2d": means2d,  # (C, N, 2)
         "radii": torch.stack(radii),  # (C, N, 2)
-        "depths": torch.stack([p.depths for p in projections]),  # (C, N)
-        "conics": torch.stack([p.conics for p in projections]),  # (C, N, 3)
-        "opacities": torch.stack([p.opacities for p in projections]),  # (C, N)
+        "depths": torch.stack([v.depths for v in views]),  # (C, N)
+        "conics": torch.stack([v.conics for v in views]),  # (C, N, 3)
+        "opacities": torch.stack([v.opacities for v in views]),  # (C, N)
         "width": width,
         "height": height,
         "n_cameras": len(viewmats),
