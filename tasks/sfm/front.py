@@ -1,0 +1,149 @@
+"""From frames to verified matches in a COLMAP database: the part that runs before a mapper."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+
+from tasks.sfm.capture import Capture, read_capture
+from tasks.sfm.child import Progress
+from tasks.sfm.database import frame_index, image_id, write_database, write_geometries, write_matches
+from tasks.sfm.features import Features, detect_all
+from tasks.sfm.matching import Pair, match_all, unit_descriptors
+from tasks.sfm.pairs import exhaustive_pairs, sequential_pairs
+from tasks.sfm.retrieval import confirm, propose, similarity_matrix
+from tasks.sfm.verification import verify_all
+
+CONFIRM_MATCHES = 12
+CAMERA_MODEL = "OPENCV"  # recovers focal length and distortion of phones and action cameras; see lens.py for wider ones
+
+
+def choose_pairs(
+    capture: Capture,
+    descriptors: list[np.ndarray],
+    *,
+    overlap: int,
+    retrieval: int,
+    exhaustive_up_to: int,
+    ratio: float,
+    seed: int,
+) -> list[Pair]:
+    """Neighbours in time and where a loop closes for a video; look-alikes, or everything, for photos."""
+    count = len(capture)
+    if not capture.ordered and count <= exhaustive_up_to:
+        return exhaustive_pairs(count)
+    pairs = set(sequential_pairs(count, overlap)) if capture.ordered else set()
+    if retrieval:
+        similarity = similarity_matrix(descriptors, seed=seed)
+        if capture.ordered:
+            proposed = propose(similarity, retrieval, min_gap=overlap + 1)
+            pairs |= set(
+                confirm(descriptors, [p for p in proposed if p not in pairs], ratio=ratio, min_matches=CONFIRM_MATCHES)
+            )
+        else:
+            pairs |= set(propose(similarity, max(20, 5 * retrieval), min_gap=1))
+    return sorted(pairs)
+
+
+def _load_features(path: Path) -> list[Features]:
+    with np.load(path) as stored:
+        splits = np.cumsum(stored["counts"])[:-1]
+        keypoints, descriptors = np.split(stored["keypoints"], splits), np.split(stored["descriptors"], splits)
+    return [Features(keypoints=k, descriptors=d) for k, d in zip(keypoints, descriptors, strict=True)]
+
+
+def _save_features(path: Path, features: list[Features]) -> None:
+    with path.open("wb") as file:
+        np.savez(
+            file,
+            counts=np.array([len(f.keypoints) for f in features]),
+            keypoints=np.concatenate([f.keypoints for f in features]),
+            descriptors=np.concatenate([f.descriptors for f in features]),
+        )
+
+
+def match_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Features, pairs, matches and two-view geometries; runs in a child process.
+
+    Features are kept beside the database, and pairs that it holds are not matched again: a second call with more pairs costs
+    only those.
+
+    Args:
+        arguments: extracted, database (paths); max_features, feature_side_px, overlap, retrieval, exhaustive_up_to,
+            match_ratio, verify_error_px, seed, num_threads.
+
+    Returns:
+        pairs, verified_pairs, features_per_frame and seconds per stage.
+    """
+    capture = read_capture(Path(arguments["extracted"]))
+    database = Path(arguments["database"])
+    threads, seed, ratio = arguments["num_threads"], arguments["seed"], arguments["match_ratio"]
+    pycolmap.logging.minloglevel = 2
+    pycolmap.set_random_seed(seed)
+    seconds: dict[str, float] = {}
+    clock = time.perf_counter()
+
+    def lap(name: str) -> None:
+        nonlocal clock
+        seconds[name], clock = time.perf_counter() - clock, time.perf_counter()
+
+    stored = database.with_suffix(".npz")
+    if stored.exists():
+        features = _load_features(stored)
+    else:
+        features = detect_all(
+            capture,
+            side_px=arguments["feature_side_px"],
+            count=arguments["max_features"],
+            num_threads=threads,
+            progress=lambda done, total: progress(int(350 * done / total), 1000, f"features {done} of {total}"),
+        )
+        _save_features(stored, features)
+        write_database(database, capture, features, model=CAMERA_MODEL)
+    lap("features")
+    descriptors = [unit_descriptors(f) for f in features]
+    pairs = choose_pairs(
+        capture,
+        descriptors,
+        overlap=arguments["overlap"],
+        retrieval=arguments["retrieval"],
+        exhaustive_up_to=arguments["exhaustive_up_to"],
+        ratio=ratio,
+        seed=seed,
+    )
+    lap("retrieval")
+    with pycolmap.Database.open(database) as db:
+        done_before = {
+            (frame_index(a), frame_index(b)) for a, b in map(pycolmap.pair_id_to_image_pair, db.read_num_matches()[0])
+        }
+        by_id = {camera.camera_id: camera for camera in db.read_all_cameras()}
+        cameras = [by_id[db.read_image(image_id(i)).camera_id] for i in range(len(capture))]
+    todo = [pair for pair in pairs if pair not in done_before]
+    matches = match_all(
+        descriptors,
+        todo,
+        ratio=ratio,
+        num_threads=threads,
+        progress=lambda done, total: progress(350 + int(350 * done / total), 1000, f"matching {done} of {total} pairs"),
+    )
+    lap("matching")
+    geometries = verify_all(
+        cameras,
+        [f.keypoints for f in features],
+        matches,
+        error_px=arguments["verify_error_px"],
+        seed=seed,
+        num_threads=threads,
+        progress=lambda done, total: progress(700 + int(300 * done / total), 1000, f"checking {done} of {total} pairs"),
+    )
+    write_matches(database, matches)
+    write_geometries(database, geometries)
+    lap("verification")
+    return {
+        "pairs": len(todo) + len(done_before),
+        "verified_pairs": sum(len(g.inlier_matches) > 0 for g in geometries.values()),
+        "features_per_frame": float(np.mean([len(f.keypoints) for f in features])),
+        "seconds": seconds,
+    }

@@ -1,0 +1,184 @@
+"""From verified matches to posed cameras and points: either mapper, then a last bundle adjustment of our own."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+
+from tasks.sfm.child import Progress
+from tasks.sfm.focal import FocalVote, vote
+from tasks.sfm.lens import best_lens
+
+MIN_VOTE_INLIERS = 30
+MIN_VOTE_CONTRAST = 0.2
+MIN_MODEL_FRAMES = 3
+MIN_TRIANGULATION_DEG = 1.0
+
+
+def vote_focals(database: pycolmap.Database) -> dict[int, FocalVote]:
+    """A focal length for each camera that has none by EXIF, from the pairs of its own images."""
+    camera_of = {image.image_id: image.camera_id for image in database.read_all_images()}
+    ids, geometries = database.read_two_view_geometries()
+    votes: dict[int, FocalVote] = {}
+    for camera in database.read_all_cameras():
+        if camera.has_prior_focal_length:
+            continue
+        fundamentals, weights = [], []
+        for pair_id, geometry in zip(ids, geometries, strict=True):
+            a, b = pycolmap.pair_id_to_image_pair(pair_id)
+            own = camera_of[a] == camera_of[b] == camera.camera_id
+            general = geometry.config == pycolmap.TwoViewGeometryConfiguration.UNCALIBRATED.value
+            if own and general and geometry.F is not None and len(geometry.inlier_matches) >= MIN_VOTE_INLIERS:
+                fundamentals.append(np.asarray(geometry.F))
+                weights.append(len(geometry.inlier_matches))
+        found = vote(fundamentals, weights, width=camera.width, height=camera.height)
+        if found and found.contrast >= MIN_VOTE_CONTRAST:
+            votes[camera.camera_id] = found
+    return votes
+
+
+def _apply_votes(path: Path, votes: dict[int, FocalVote]) -> None:
+    with pycolmap.Database.open(path) as database:
+        for camera in database.read_all_cameras():
+            if camera.camera_id in votes:
+                params = camera.params.copy()
+                params[list(camera.focal_length_idxs())] = votes[camera.camera_id].focal_px
+                camera.params = params
+                camera.has_prior_focal_length = True
+                database.update_camera(camera)
+
+
+def run_mapper(
+    method: str, database: Path, images: Path, out: Path, *, seed: int, num_threads: int, progress: Progress
+) -> list[pycolmap.Reconstruction]:
+    """All models that the mapper makes, largest first."""
+    out.mkdir(parents=True, exist_ok=True)
+    with pycolmap.Database.open(database) as opened:
+        total = opened.num_images()
+    if method == "glomap":
+        options = pycolmap.GlobalPipelineOptions()
+        options.random_seed = seed
+        options.num_threads = num_threads
+        options.min_model_size = MIN_MODEL_FRAMES
+        progress(0, 1000, "solving for all cameras at once")
+        models = pycolmap.global_mapping(database, images, out, options)
+    else:
+        options = pycolmap.IncrementalPipelineOptions()
+        options.random_seed = seed
+        options.num_threads = num_threads
+        options.extract_colors = False
+        options.min_model_size = MIN_MODEL_FRAMES
+        registered = 2
+
+        def next_image() -> None:
+            nonlocal registered
+            registered += 1
+            progress(
+                min(950, 950 * registered // max(total, 1)), 1000, f"placed {min(registered, total)} of {total} frames"
+            )
+
+        models = pycolmap.incremental_mapping(database, images, out, options, next_image_callback=next_image)
+    return sorted(models.values(), key=lambda m: (-m.num_reg_images(), -m.num_points3D()))
+
+
+def adjust(model: pycolmap.Reconstruction, *, principal_point: bool = False, iterations: int = 30) -> None:
+    """Bundle adjustment with a soft loss, in place."""
+    options = pycolmap.BundleAdjustmentOptions()
+    options.print_summary = False
+    options.refine_principal_point = principal_point
+    options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
+    options.ceres.loss_function_scale = 1.0
+    options.ceres.solver_options.max_num_iterations = iterations
+    options.ceres.solver_options.function_tolerance = 1e-5
+    pycolmap.bundle_adjustment(model, options)
+
+
+def drop_bad_observations(model: pycolmap.Reconstruction, error_px: float) -> None:
+    """Observations off by more than `error_px`, and points seen under too small an angle or from behind, in place."""
+    manager = pycolmap.ObservationManager(model)
+    manager.filter_observations_with_negative_depth()
+    manager.filter_all_points3D(error_px, MIN_TRIANGULATION_DEG)
+    model.update_point_3d_errors()
+
+
+def polish(model: pycolmap.Reconstruction, *, error_px: float) -> None:
+    """Adjust and drop in turn, with a falling threshold, in place."""
+    for threshold in (1.5 * error_px, error_px):
+        adjust(model)
+        drop_bad_observations(model, threshold)
+    adjust(model)
+    model.update_point_3d_errors()
+
+
+def _summary(model: pycolmap.Reconstruction) -> dict[str, Any]:
+    return {
+        "registered": sorted(model.images[i].name for i in model.reg_image_ids()),
+        "points": model.num_points3D(),
+        "error_px": float(model.compute_mean_reprojection_error()) if model.num_points3D() else 0.0,
+        "observations": model.compute_num_observations(),
+        "cameras": {
+            str(key): {
+                "model": c.model_name,
+                "params": c.params.tolist(),
+                "width": c.width,
+                "height": c.height,
+                "focal_px": float(c.mean_focal_length()),
+            }
+            for key, c in model.cameras.items()
+        },
+    }
+
+
+def map_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Run a mapper on a database and polish its largest model; runs in a child process.
+
+    Args:
+        arguments: database, images, out (paths); method, seed, num_threads, filter_error_px.
+
+    Returns:
+        models: a summary for each, largest first; the largest lies in `out` (empty list: nothing was found).
+        votes: focal lengths voted, by camera; seconds.
+    """
+    database, out = Path(arguments["database"]), Path(arguments["out"])
+    pycolmap.logging.minloglevel = 2
+    pycolmap.set_random_seed(arguments["seed"])
+    started = time.perf_counter()
+    copy = database.with_name("mapping.db")
+    shutil.copyfile(database, copy)
+    with pycolmap.Database.open(copy) as opened:
+        votes = vote_focals(opened)
+    _apply_votes(copy, votes)
+    scratch = out.with_name(out.name + "-models")
+    models = run_mapper(
+        arguments["method"],
+        copy,
+        Path(arguments["images"]),
+        scratch,
+        seed=arguments["seed"],
+        num_threads=arguments["num_threads"],
+        progress=lambda done, total, message: progress(int(800 * done / total), 1000, message),
+    )
+    mapped = time.perf_counter()
+    summaries = []
+    lens_trials: list[dict[str, Any]] = []
+    if models:
+        progress(800, 1000, "refining cameras and points")
+        best = models[0]
+        polish(best, error_px=arguments["filter_error_px"])
+        progress(900, 1000, "choosing the lens model")
+        models[0], lens_trials = best_lens(best, adjust)
+        drop_bad_observations(models[0], arguments["filter_error_px"])
+        out.mkdir(parents=True)
+        models[0].write(out)
+        summaries = [_summary(m) for m in models]
+    shutil.rmtree(scratch, ignore_errors=True)
+    copy.unlink()
+    return {
+        "models": summaries,
+        "votes": {str(k): {"focal_px": v.focal_px, "contrast": v.contrast, "pairs": v.pairs} for k, v in votes.items()},
+        "lens": lens_trials,
+        "seconds": {"mapping": mapped - started, "polish": time.perf_counter() - mapped},
+    }
