@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import av
-import av.video.frame
+from av.container import InputContainer
+from av.error import ArgumentError, DecoderNotFoundError, FFmpegError, PatchWelcomeError
+from av.packet import Packet
+from av.video.frame import VideoFrame
 
 from tasks.errors import UnsupportedCodec
 from tasks.extract.options import ExtractOptions
@@ -26,9 +29,7 @@ class DecodeCounts:
     interlaced: int = 0
 
 
-def frames(
-    probe: Probe, options: ExtractOptions, counts: DecodeCounts
-) -> Iterator[tuple[int, float, av.video.frame.VideoFrame]]:
+def frames(probe: Probe, options: ExtractOptions, counts: DecodeCounts) -> Iterator[tuple[int, float, VideoFrame]]:
     """Yield (index, time_s, frame) one at a time; times start at 0 and rise strictly. Only the video track is decoded.
 
     The caps are checked again on what comes out of the decoder, since headers can lie.
@@ -61,38 +62,34 @@ def frames(
                 yield index, time_s, frame
 
 
-def _packets(
-    container: av.container.InputContainer, stream: av.VideoStream, counts: DecodeCounts
-) -> Iterator[av.packet.Packet]:
+def _packets(container: InputContainer, stream: av.VideoStream, counts: DecodeCounts) -> Iterator[Packet]:
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
         except StopIteration:
             return
-        except av.error.FFmpegError:  # the container breaks off here; what the decoder still holds is flushed below
+        except FFmpegError:  # the container breaks off here; what the decoder still holds is flushed below
             counts.damaged += 1
             yield _flush(stream)
             return
         yield packet
 
 
-def _flush(stream: av.VideoStream) -> av.packet.Packet:
-    packet = av.packet.Packet()
+def _flush(stream: av.VideoStream) -> Packet:
+    packet = Packet()
     packet.stream = stream
     return packet
 
 
-def _decoded(packet: av.packet.Packet, name: str, counts: DecodeCounts) -> list:
+def _decoded(packet: Packet, name: str, counts: DecodeCounts) -> list:
     try:
         return packet.decode()
-    except (av.error.DecoderNotFoundError, av.error.PatchWelcomeError, av.error.ArgumentError) as error:
-        if counts.decoded == 0 and not isinstance(error, av.error.ArgumentError):
-            raise UnsupportedCodec(
-                f"The video in {name} can't be decoded here; convert it to H.264 first."
-            ) from error
+    except (DecoderNotFoundError, PatchWelcomeError, ArgumentError) as error:
+        if counts.decoded == 0 and not isinstance(error, ArgumentError):
+            raise UnsupportedCodec(f"The video in {name} can't be decoded here; convert it to H.264 first.") from error
         counts.damaged += 1
-    except av.error.FFmpegError:
+    except FFmpegError:
         counts.damaged += 1
     return []
 

@@ -10,7 +10,20 @@ from typing import BinaryIO
 
 _MAX_BOXES = 20_000  # headers read altogether; a long fragmented file has about two a second
 _PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex"}
-_TOP_LEVEL = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"sidx", b"uuid", b"pnot", b"meta"}
+_TOP_LEVEL = {
+    b"ftyp",
+    b"moov",
+    b"mdat",
+    b"free",
+    b"skip",
+    b"wide",
+    b"moof",
+    b"styp",
+    b"sidx",
+    b"uuid",
+    b"pnot",
+    b"meta",
+}
 STILL_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif", b"avis"}
 
 

@@ -10,8 +10,8 @@ _POINTS = 300
 _ANCHOR_REACH = 0.04  # new points after this much net motion, as a share of the long side
 _LOST_STEP = 0.25  # motion assumed where tracking fails: a jump or a cut
 _UNKNOWN_STEP = 0.005  # motion assumed where there is nothing to track, but the picture changes
-_STILL_MOTION = 0.0005  # below this, and below the next, two frames count as one: 0.8 px of 1,600
-_STILL_CHANGE = 2.0  # mean grey levels
+_STILL_MOTION = 0.0002  # below this, and below the next, a frame repeats another: a third of a pixel of 1,600
+_STILL_CHANGE = 0.25  # mean grey levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class MotionTracker:
             still = moved < _STILL_MOTION and change < _STILL_CHANGE
             refresh = travelled > _ANCHOR_REACH or len(self._now) < _POINTS // 3
         else:
-            still = change < _STILL_CHANGE / 4
+            still = change < _STILL_CHANGE
             if not still:
                 self._position += _LOST_STEP if had >= 8 else _UNKNOWN_STEP
             refresh = True

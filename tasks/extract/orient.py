@@ -2,10 +2,11 @@
 
 import struct
 from dataclasses import dataclass
+from typing import cast
 
-import av.video.frame
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData, Type
+from av.video.frame import VideoFrame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class Orientation:
 
     @property
     def rotation_deg(self) -> int:
-        """Clockwise turn that the picture needs, in {0, 90, 180, 270}; of a mirrored one, the turn after mirroring in x."""
+        """Clockwise turn that the picture needs: 0, 90, 180 or 270; of a mirrored one, after mirroring in x."""
         flip_x = self.flip_x != self.mirrored
         if self.transpose:
             return 90 if flip_x else 270
@@ -51,9 +52,14 @@ def from_matrix(a: float, b: float, c: float, d: float) -> Orientation:
     return Orientation(transpose=True, flip_x=c < 0, flip_y=b < 0)
 
 
-def of_frame(frame: av.video.frame.VideoFrame) -> Orientation:
+def side_data(frame: VideoFrame) -> list[SideData]:
+    """What the decoder attached to the frame. (A container typed as a mapping, that iterates over its values.)"""
+    return cast(list[SideData], list(frame.side_data))
+
+
+def of_frame(frame: VideoFrame) -> Orientation:
     """The orientation that the frame's own side data asks for."""
-    for data in frame.side_data:
+    for data in side_data(frame):
         if data.type == Type.DISPLAYMATRIX and data.buffer_size >= 36:
             a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data)[:36])
             if (a, b, c, d) != (0, 0, 0, 0):

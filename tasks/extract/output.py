@@ -18,7 +18,9 @@ def output_error(error: OSError, path: Path) -> SplatflowError | None:
     if error.errno in _FULL:
         return DiskFull(f"The disk that holds {path} is full; free some space or choose another output folder.")
     if error.errno in _UNWRITABLE:
-        return OutputUnwritable(f"Can't write to {path} ({error.strerror}); choose an output folder that you may write to.")
+        return OutputUnwritable(
+            f"Can't write to {path} ({error.strerror}); choose an output folder that you may write to."
+        )
     return None
 
 

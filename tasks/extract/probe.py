@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import av.container
-import av.video.stream
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
 
 from tasks.errors import (
     FrameTooLarge,
@@ -27,7 +29,10 @@ _SAFE_OPTIONS = {
     "enable_drefs": "0",
 }
 _CODECS = frozenset(
-    "h264 hevc vp8 vp9 av1 libdav1d mpeg4 msmpeg4v3 mjpeg prores dnxhd mpeg1video mpeg2video h263 ffv1 vvc cfhd".split()
+    {
+        *("h264", "hevc", "vvc", "vp8", "vp9", "av1", "libdav1d", "mpeg4", "msmpeg4v3", "mjpeg"),
+        *("prores", "dnxhd", "cfhd", "mpeg1video", "mpeg2video", "h263", "ffv1"),
+    }
 )
 _KEPT_WITH_WARNING = 0.5  # a file cut short goes on if at least this share of its frames is there
 _BYTES_PER_PIXEL = 1.5  # 4:2:0 at 8 bits, what nearly every clip decodes to
@@ -49,7 +54,7 @@ class Probe:
     warnings: tuple[str, ...]
 
 
-def open_video(path: Path) -> av.container.InputContainer:
+def open_video(path: Path) -> InputContainer:
     """Open `path` with the protocols and formats pinned. The path is absolute, so it is never read as a URL.
 
     Raises: NotAVideo.
@@ -57,18 +62,20 @@ def open_video(path: Path) -> av.container.InputContainer:
     options = dict(_SAFE_OPTIONS)
     try:
         return av.open(str(path.absolute()), mode="r", options=options, metadata_errors="replace")
-    except (av.error.FFmpegError, ValueError) as error:
-        raise NotAVideo(f"{path.name} is not a video that can be read; give an MP4, MOV, MKV, WebM or AVI file.") from error
+    except (FFmpegError, ValueError) as error:
+        raise NotAVideo(
+            f"{path.name} is not a video that can be read; give an MP4, MOV, MKV, WebM or AVI file."
+        ) from error
 
 
-def video_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream | None:
+def video_stream(container: InputContainer) -> VideoStream | None:
     """The main video track: not cover art, the default one first, then the largest."""
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
-    def rank(stream: av.video.stream.VideoStream) -> tuple[bool, int]:
+    def rank(stream: VideoStream) -> tuple[bool, int]:
         context = stream.codec_context
         pixels = context.width * context.height if context is not None else 0
-        return bool(stream.disposition & av.stream.Disposition.default), pixels
+        return bool(stream.disposition & Disposition.default), pixels
 
     return max(streams, key=rank, default=None)
 
@@ -133,7 +140,9 @@ def check_length(name: str, width: int, height: int, frames: int, seconds: float
     if frames > options.max_frames_in_video:
         raise VideoTooLong(f"{name} has {frames:,} frames, over the limit of {options.max_frames_in_video:,}; {advice}")
     if seconds > options.max_duration_s:
-        raise VideoTooLong(f"{name} lasts {seconds:,.0f} s, over the limit of {options.max_duration_s:,.0f} s; {advice}")
+        raise VideoTooLong(
+            f"{name} lasts {seconds:,.0f} s, over the limit of {options.max_duration_s:,.0f} s; {advice}"
+        )
     decoded = frames * width * height * _BYTES_PER_PIXEL
     if decoded > options.max_decoded_bytes:
         raise VideoTooLong(
@@ -170,16 +179,16 @@ def _check_signature(path: Path, options: ExtractOptions) -> isobmff.Boxes | Non
     return boxes
 
 
-def _pixel_aspect(stream: av.video.stream.VideoStream) -> float:
+def _pixel_aspect(stream: VideoStream) -> float:
     aspect = float(stream.sample_aspect_ratio or 1)
     return aspect if 0.25 <= aspect <= 4 else 1.0  # beyond that it's a damaged header
 
 
-def _listed_frames(stream: av.video.stream.VideoStream) -> int:
+def _listed_frames(stream: VideoStream) -> int:
     return len(stream.index_entries)
 
 
-def _declared_seconds(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float:
+def _declared_seconds(container: InputContainer, stream: VideoStream) -> float:
     if stream.duration and stream.time_base and stream.duration > 0:
         return float(stream.duration * stream.time_base)
     return max(0.0, (container.duration or 0) / av.time_base)
@@ -187,8 +196,8 @@ def _declared_seconds(container: av.container.InputContainer, stream: av.video.s
 
 def _count_frames(
     path: Path,
-    container: av.container.InputContainer,
-    stream: av.video.stream.VideoStream,
+    container: InputContainer,
+    stream: VideoStream,
     listed: int,
     boxes: isobmff.Boxes | None,
     options: ExtractOptions,
@@ -205,8 +214,8 @@ def _count_frames(
 
 def _read_packets(
     name: str,
-    container: av.container.InputContainer,
-    stream: av.video.stream.VideoStream,
+    container: InputContainer,
+    stream: VideoStream,
     listed: int,
     options: ExtractOptions,
 ) -> tuple[int, float, tuple[str, ...]]:
@@ -222,9 +231,10 @@ def _read_packets(
                 last = time if last is None else max(last, time)
             if frames > options.max_frames_in_video:
                 raise VideoTooLong(
-                    f"{name} has more than {options.max_frames_in_video:,} frames; cut it to the part that shows the scene."
+                    f"{name} has more than {options.max_frames_in_video:,} frames; cut it to the part that shows the "
+                    "scene."
                 )
-    except av.error.FFmpegError:
+    except FFmpegError:
         pass  # what could be read counts; the checks below and the decoder decide whether it is enough
     seconds = (last - first) if first is not None and last is not None else 0.0
     declared = _declared_seconds(container, stream)

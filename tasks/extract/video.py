@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import av.video.frame
 import cv2
 import numpy as np
+from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, Interpolation
 
 from tasks.errors import NoFrames, NoParallax, TooFewFrames, TruncatedVideo
@@ -23,7 +23,7 @@ from tasks.extract.select import choose
 from tasks.extract.size import fit, square_pixels
 from tasks.extract.write import FRAMES, frame_name, write_jpeg
 
-_CANDIDATES_PER_FRAME = 3  # of all frames, at most about so many times `max_frames` are written for a while
+_CANDIDATES_PER_FRAME = 2  # of all frames, at most about so many times `max_frames` are written for a while
 _IN_FLIGHT = 3  # frames waiting to be written; each is a decoded picture in memory
 
 
@@ -41,11 +41,11 @@ class _Window:
     """The sharpest frame of a few neighbours."""
 
     best: _Candidate | None = None
-    frame: av.video.frame.VideoFrame | None = None
+    frame: VideoFrame | None = None
     new: int = 0  # different frames seen
     seen: int = 0
 
-    def offer(self, candidate: _Candidate, frame: av.video.frame.VideoFrame, *, new: bool) -> None:
+    def offer(self, candidate: _Candidate, frame: VideoFrame, *, new: bool) -> None:
         self.new += new
         self.seen += 1
         if self.best is None or candidate.blur < self.best.blur:
@@ -148,7 +148,7 @@ def _watch(
     return seen
 
 
-def _grey(frame: av.video.frame.VideoFrame, side: int) -> np.ndarray:
+def _grey(frame: VideoFrame, side: int) -> np.ndarray:
     """(H, W) uint8 at no more than `side` on the long side."""
     width, height = fit(frame.width, frame.height, side)
     return frame.reformat(width, height, "gray", interpolation=int(Interpolation.AREA)).to_ndarray()
@@ -168,7 +168,7 @@ class _Writer:
         self._source: dict[str, Any] = {}
         self.size = (0, 0)
 
-    def put(self, index: int, frame: av.video.frame.VideoFrame) -> None:
+    def put(self, index: int, frame: VideoFrame) -> None:
         if self._convert is None:
             self._convert = self._prepare(frame)
         while len(self._pending) >= _IN_FLIGHT:
@@ -186,11 +186,11 @@ class _Writer:
         """Of the source: size, orientation, colours."""
         return self._source
 
-    def _write(self, index: int, frame: av.video.frame.VideoFrame, convert: color.SrgbConverter) -> None:
+    def _write(self, index: int, frame: VideoFrame, convert: color.SrgbConverter) -> None:
         image = self._orientation.apply(convert(frame))
         write_jpeg(self._folder / frame_name(index), image, self._options.jpeg_quality)
 
-    def _prepare(self, frame: av.video.frame.VideoFrame) -> color.SrgbConverter:
+    def _prepare(self, frame: VideoFrame) -> color.SrgbConverter:
         """The first frame decides size, orientation and colours for all."""
         tags = color.read_tags(frame)
         self._orientation = orient.of_frame(frame)
@@ -235,8 +235,8 @@ def _check(clip: Probe, counts: decode.DecodeCounts, seen: _Pass, options: Extra
         )
     if different < options.min_frames:
         raise TooFewFrames(
-            f"{name} has {counts.decoded} frames, and at least {options.min_frames} different ones are needed; film for "
-            "some seconds while walking around the scene."
+            f"{name} has {counts.decoded} frames, and at least {options.min_frames} different ones are needed; film "
+            "for some seconds while walking around the scene."
         )
     warnings = []
     if share < 0.97:
@@ -249,6 +249,11 @@ def _check(clip: Probe, counts: decode.DecodeCounts, seen: _Pass, options: Extra
         warnings.append(f"{counts.resized} frames of another size than the first were left out.")
     if counts.interlaced > counts.decoded // 2:
         warnings.append("The video is interlaced, which blurs moving edges; record progressively if you can.")
+    moved = seen.candidates[-1].position
+    if moved < 0.05:
+        warnings.append(
+            f"The picture moves by only {moved:.1%} of its size in the whole clip; a scene needs a camera that walks."
+        )
     if seen.duplicates > counts.decoded // 2:
         warnings.append(
             f"{seen.duplicates} of {counts.decoded} frames repeat the one before: the camera stands still for long."
