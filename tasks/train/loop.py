@@ -38,6 +38,7 @@ class TrainState:
     step_seconds: list[float] = field(default_factory=list)  # of the last steps, at full training size
     history: list[dict[str, float]] = field(default_factory=list)
     initial_gaussians: int = 0
+    whole: bool = True  # false in the middle of a step
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, in types that `torch.load(weights_only=True)` takes."""
@@ -169,6 +170,7 @@ def fit(
         step, params = state.step, state.params
         progress(step, options.steps, f"training, {len(params):,} Gaussians")
         started = time.perf_counter()
+        state.whole = False
         factor = recipe.size_factor(step, options.steps)
         views.set_factor(factor)
         degree = recipe.sh_degree(step, options.steps, options.sh_degree)
@@ -192,6 +194,7 @@ def fit(
         if step + 1 <= policy.stop:
             add_noise(params, recipe.mean_lr(step, options.steps) * radius, policy, state.generator)
         state.step += 1
+        state.whole = True
         elapsed = time.perf_counter() - started
         state.seconds += elapsed
         if factor == 1.0:

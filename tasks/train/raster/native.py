@@ -188,6 +188,6 @@ def adam_step(
 ) -> None:
     """One step of Adam in place; `step` counts from 1."""
     _native.adam_step(
-        param.detach().numpy(), grad.contiguous().numpy(), exp_avg.numpy(), exp_avg_sq.numpy(), (_NO_MASK if visible is None else visible).numpy(),
-        lr.numpy(), betas[0], betas[1], eps, float(step), threads or default_threads(),
+        param.detach().numpy(), grad.contiguous().numpy(), exp_avg.numpy(), exp_avg_sq.numpy(),
+        (_NO_MASK if visible is None else visible).numpy(), lr.numpy(), betas[0], betas[1], eps, float(step), threads or default_threads(),
     )  # fmt: skip

@@ -1,36 +1,11 @@
 #include "binning.h"
 
-#include <cmath>
 #include <cstring>
 #include <new>
 #include <stdexcept>
 
 namespace splatflow {
-namespace {
-
-// Calls visit(tile_y, first tile_x, last tile_x) for every row of tiles in which the ellipse reaches a pixel centre.
-template <class Visit>
-inline void for_tile_rows(const Splat& s, const CameraView& cam, Visit visit) {
-  const int ty0 = s.row0 / kTile, ty1 = s.row1 / kTile;
-  for (int ty = ty0; ty <= ty1; ty++) {
-    const int top = ty * kTile, bottom = top + kTile - 1;
-    const float lo = float(top > s.row0 ? top : s.row0) + 0.5f - s.my, hi = float(bottom < s.row1 ? bottom : s.row1) + 0.5f - s.my;
-    const float y_right = std::fmin(std::fmax(s.y_at_xmax, lo), hi), y_left = std::fmin(std::fmax(-s.y_at_xmax, lo), hi);
-    const float half_right = std::sqrt(std::fmax(0.0f, (s.reach - y_right * y_right / s.cov_d) * s.width_scale));
-    const float half_left = std::sqrt(std::fmax(0.0f, (s.reach - y_left * y_left / s.cov_d) * s.width_scale));
-    // a thousandth of a pixel more than needed, so that rounding never loses a pixel
-    const float right = s.mx + s.slope * y_right + half_right - 0.499f, left = s.mx + s.slope * y_left - half_left - 0.501f;
-    if (right < 0 || left > float(cam.width - 1)) continue;
-    const int c0 = left <= 0 ? 0 : int(std::ceil(left));
-    const int c1 = right >= float(cam.width - 1) ? cam.width - 1 : int(right);
-    if (c0 > c1) continue;
-    visit(ty, c0 / kTile, c1 / kTile);
-  }
-}
-
-}  // namespace
-
-void Bins::build(const Splat* splats, const float* depths, const uint8_t* visible, int64_t count, const CameraView& cam, int threads) {
+void Bins::build(const KernelTable& kernels, const Splat* splats, const float* depths, const uint8_t* visible, int64_t count, const CameraView& cam, int threads) {
   const int tiles = cam.tiles_x * cam.tiles_y;
   keys_.resize(size_t(count));
   keys_swap_.resize(size_t(count));
@@ -59,21 +34,23 @@ void Bins::build(const Splat* splats, const float* depths, const uint8_t* visibl
   first_slot.resize(seen + 1);
   for (size_t i = 0; i < seen; i++) order[i] = uint32_t(from[i]);
 
-  chunk_counts_.resize(size_t(threads) * tiles);
-  std::memset(chunk_counts_.data(), 0, sizeof(uint32_t) * size_t(threads) * tiles);
-  const auto chunk_begin = [&](int chunk) { return size_t(seen) * chunk / threads; };
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int chunk = 0; chunk < threads; chunk++) {
-    uint32_t* counts = chunk_counts_.data() + size_t(chunk) * tiles;
-    for (size_t rank = chunk_begin(chunk); rank < chunk_begin(chunk + 1); rank++) {
-      uint32_t n = 0;
-      for_tile_rows(splats[order[rank]], cam, [&](int ty, int tx0, int tx1) {
-        for (int tx = tx0; tx <= tx1; tx++) counts[ty * cam.tiles_x + tx]++;
-        n += uint32_t(tx1 - tx0 + 1);
-      });
-      first_slot[rank] = n;
-    }
+  first_span_.resize(seen + 1);
+  uint32_t span_total = 0;
+  for (size_t rank = 0; rank < seen; rank++) {
+    const Splat& s = splats[order[rank]];
+    first_span_[rank] = span_total;
+    span_total += uint32_t(s.row1 / kTile - s.row0 / kTile + 1);
   }
+  first_span_[seen] = span_total;
+  spans_.resize(span_total);
+  const size_t edges_per_chunk = size_t(cam.tiles_y) * (cam.tiles_x + 1);
+  edges_.resize(edges_per_chunk * threads);
+  std::memset(edges_.data(), 0, sizeof(int32_t) * edges_per_chunk * threads);
+  const auto chunk_begin = [&](int chunk) { return int64_t(seen) * chunk / threads; };
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+  for (int chunk = 0; chunk < threads; chunk++)
+    kernels.tile_spans(cam, splats, order.data(), chunk_begin(chunk), chunk_begin(chunk + 1), first_span_.data(), spans_.data(),
+                       first_slot.data(), edges_.data() + edges_per_chunk * chunk);
   uint64_t total = 0;
   for (size_t rank = 0; rank < seen; rank++) {
     const uint32_t n = first_slot[rank];
@@ -83,27 +60,31 @@ void Bins::build(const Splat* splats, const float* depths, const uint8_t* visibl
   if (total > 0x7fffffffull) throw std::length_error("more than 2^31 Gaussian-tile pairs in one view");
   first_slot[seen] = pairs = uint32_t(total);
   tile_begin.resize(size_t(tiles) + 1);
+  next_.resize(size_t(threads) * tiles);
   uint32_t at = 0;
-  for (int tile = 0; tile < tiles; tile++) {
-    tile_begin[tile] = at;
-    for (int chunk = 0; chunk < threads; chunk++) {
-      uint32_t& c = chunk_counts_[size_t(chunk) * tiles + tile];
-      const uint32_t n = c;
-      c = at;
-      at += n;
+  for (int ty = 0; ty < cam.tiles_y; ty++) {
+    for (int tx = 0; tx < cam.tiles_x; tx++) {
+      const int tile = ty * cam.tiles_x + tx;
+      tile_begin[tile] = at;
+      for (int chunk = 0; chunk < threads; chunk++) {
+        int32_t* edge = edges_.data() + edges_per_chunk * chunk + size_t(ty) * (cam.tiles_x + 1) + tx;
+        if (tx > 0) edge[0] += edge[-1];
+        next_[size_t(chunk) * tiles + tile] = at;
+        at += uint32_t(edge[0]);
+      }
     }
   }
   tile_begin[tiles] = at;
   entries.resize(total);
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
   for (int chunk = 0; chunk < threads; chunk++) {
-    uint32_t* next = chunk_counts_.data() + size_t(chunk) * tiles;
-    for (size_t rank = chunk_begin(chunk); rank < chunk_begin(chunk + 1); rank++) {
+    uint32_t* next = next_.data() + size_t(chunk) * tiles;
+    for (int64_t rank = chunk_begin(chunk); rank < chunk_begin(chunk + 1); rank++) {
       uint32_t slot = first_slot[rank];
       const uint32_t gaussian = order[rank];
-      for_tile_rows(splats[gaussian], cam, [&](int ty, int tx0, int tx1) {
-        for (int tx = tx0; tx <= tx1; tx++) entries[next[ty * cam.tiles_x + tx]++] = {gaussian, slot++};
-      });
+      uint32_t* row = next + size_t(splats[gaussian].row0 / kTile) * cam.tiles_x;
+      for (uint32_t s = first_span_[rank]; s < first_span_[rank + 1]; s++, row += cam.tiles_x)
+        for (int tx = spans_[s].x0; tx < spans_[s].x1; tx++) entries[row[tx]++] = {gaussian, slot++};
     }
   }
 }

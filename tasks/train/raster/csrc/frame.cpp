@@ -3,9 +3,20 @@
 #include <omp.h>
 
 #include <cstring>
+#include <ctime>
 
 namespace splatflow {
 namespace {
+#ifdef SPLATFLOW_CPU_CLOCK  // for measuring kernels on a busy machine: processor time instead of elapsed time
+double now() {
+  timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+}
+#else
+double now() { return omp_get_wtime(); }
+#endif
+
 constexpr int64_t kBlock = 1024;  // Gaussians a thread takes at a time
 
 void zero_rows(float* p, int64_t begin, int64_t end, int columns) {
@@ -16,8 +27,9 @@ void zero_rows(float* p, int64_t begin, int64_t end, int columns) {
 void Frame::forward(const KernelTable& kernels, const Scene& scene, const CameraView& camera, const float background[3], float* image,
                     float* alpha, int threads) {
   camera_ = camera;
+  rows_per_tile_ = kTilePixels / kernels.lanes;
   std::memcpy(background_, background, sizeof background_);
-  const double t0 = omp_get_wtime();
+  const double t0 = now();
   splats_.resize(size_t(scene.count));
   depths_.resize(size_t(scene.count));
   visible_.resize(size_t(scene.count));
@@ -26,9 +38,9 @@ void Frame::forward(const KernelTable& kernels, const Scene& scene, const Camera
     const int64_t end = begin + kBlock < scene.count ? begin + kBlock : scene.count;
     kernels.project(scene, camera_, begin, end, splats_.data(), depths_.data(), visible_.data());
   }
-  const double t1 = omp_get_wtime();
-  bins_.build(splats_.data(), depths_.data(), visible_.data(), scene.count, camera_, threads);
-  const double t2 = omp_get_wtime();
+  const double t1 = now();
+  bins_.build(kernels, splats_.data(), depths_.data(), visible_.data(), scene.count, camera_, threads);
+  const double t2 = now();
   const int tiles = camera_.tiles_x * camera_.tiles_y;
   hit_.resize(bins_.pairs);
   processed_.resize(size_t(tiles));
@@ -52,15 +64,21 @@ void Frame::forward(const KernelTable& kernels, const Scene& scene, const Camera
     job.alpha = alpha;
     kernels.tile_forward(job);
   }
-  const double t3 = omp_get_wtime();
+  const double t3 = now();
   seconds_[0] = t1 - t0;
   seconds_[1] = t2 - t1;
   seconds_[2] = t3 - t2;
 }
 
+int64_t Frame::contributing() const {
+  int64_t rows = 0;
+  for (size_t slot = 0; slot < hit_.size(); slot++) rows += __builtin_popcount(hit_[slot]);
+  return rows * (kTilePixels / rows_per_tile_);
+}
+
 void Frame::backward(const KernelTable& kernels, const Scene& scene, const float* v_image, const float* v_alpha, const SceneGrads& grads,
                      int threads) {
-  const double t0 = omp_get_wtime();
+  const double t0 = now();
   const int tiles = camera_.tiles_x * camera_.tiles_y;
   pair_grads_.resize(size_t(bins_.pairs) * kPairGrad);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 8)
@@ -82,7 +100,7 @@ void Frame::backward(const KernelTable& kernels, const Scene& scene, const float
     job.pair_grads = pair_grads_.data();
     kernels.tile_backward(job);
   }
-  const double t1 = omp_get_wtime();
+  const double t1 = now();
   const int columns = scene.degree < 0 ? 3 : scene.coeffs * 3;
   const int64_t seen_count = int64_t(bins_.order.size());
 #pragma omp parallel num_threads(threads)
@@ -104,7 +122,7 @@ void Frame::backward(const KernelTable& kernels, const Scene& scene, const float
                                pair_grads_.data(), grads);
     }
   }
-  const double t2 = omp_get_wtime();
+  const double t2 = now();
   seconds_[3] = t1 - t0;
   seconds_[4] = t2 - t1;
 }

@@ -17,11 +17,14 @@ class Frame {
   const float* depths() const { return depths_.data(); }
   uint32_t pairs() const { return bins_.pairs; }
   int64_t seen() const { return int64_t(bins_.order.size()); }
+  // Pairs of Gaussian and pixel that the backward pass evaluates.
+  int64_t contributing() const;
   // Seconds of the last passes: projection, binning, tiles forward, tiles backward, projection backward.
   const double* seconds() const { return seconds_; }
 
  private:
   CameraView camera_{};
+  int rows_per_tile_ = kTile;  // vectors that a tile is made of: bits of `hit_`
   float background_[3]{};
   Buffer<Splat> splats_;
   Buffer<float> depths_;

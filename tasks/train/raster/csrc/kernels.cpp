@@ -17,11 +17,12 @@ namespace {
 // the order matters: each uses the one before
 #include "adam.inl"
 #include "project.inl"
+#include "spans.inl"
 #include "ssim.inl"
 #include "tiles.inl"
 }  // namespace
 
-static const KernelTable table = {SF_STRING(SPLATFLOW_ISA), project, project_backward, tile_forward, tile_backward, ssim_maps, ssim_grad, adam};
+static const KernelTable table = {SF_STRING(SPLATFLOW_ISA), W, project, tile_spans, project_backward, tile_forward, tile_backward, ssim_maps, ssim_grad, adam};
 }  // namespace SPLATFLOW_ISA
 
 const KernelTable* SF_JOIN(kernels_, SPLATFLOW_ISA)() { return &SPLATFLOW_ISA::table; }

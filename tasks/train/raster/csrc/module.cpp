@@ -222,6 +222,7 @@ NB_MODULE(_native, m) {
   m.doc() = "splatflow's CPU rasteriser: see native.py for the documented interface";
   nb::class_<PooledFrame>(m, "Frame")
       .def_prop_ro("pairs", [](const PooledFrame& f) { return f.frame->pairs(); })
+      .def_prop_ro("contributing", [](const PooledFrame& f) { return f.frame->contributing(); })
       .def_prop_ro("seen", [](const PooledFrame& f) { return f.frame->seen(); })
       .def_prop_ro("seconds", [](const PooledFrame& f) { return std::vector<double>(f.frame->seconds(), f.frame->seconds() + 5); })
       .def("copy_visible", [](const PooledFrame& f, Mask out) { std::copy_n(f.frame->visible(), out.size(), out.data()); })

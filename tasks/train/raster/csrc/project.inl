@@ -12,6 +12,9 @@ SF_INLINE vf gather(const float* base, const Lanes& lanes, int stride, int offse
   return load(r);
 }
 
+typedef float Four __attribute__((vector_size(16)));
+static_assert(kPairGrad == 12, "pair gradients are summed as three vectors of four");
+
 struct Projection {
   vf p[3];          // mean in the camera frame
   vf inv_z, ax, ay;  // 1/z and the clamped x/z, y/z of the Jacobian
@@ -185,7 +188,8 @@ static void project(const Scene& s, const CameraView& cam, int64_t begin, int64_
     vf rgb[3];
     lane_colors(s, cam, lanes, rgb);
     const vf qa = -0.72134752044448170f * o.conic_a, qb = -1.4426950408889634f * o.conic_b, qc = -0.72134752044448170f * o.conic_c;
-    const vf slope = o.cov_b / o.cov_d, width_scale = o.det / o.cov_d, y_at_xmax = o.cov_b * vsqrt(safe / o.cov_a);
+    const vf inv_cov_d = 1.0f / o.cov_d;
+    const vf slope = o.cov_b * inv_cov_d, width_scale = o.det * inv_cov_d, y_at_xmax = o.cov_b * vsqrt(safe / o.cov_a);
     for (int l = 0; l < lanes.valid; l++) {
       const int64_t i = block + l;
       visible[i] = 0;
@@ -208,7 +212,7 @@ static void project(const Scene& s, const CameraView& cam, int64_t begin, int64_
       out.row1 = row1;
       out.slope = slope[l];
       out.reach = reach[l];
-      out.cov_d = o.cov_d[l];
+      out.inv_cov_d = inv_cov_d[l];
       out.width_scale = width_scale[l];
       out.y_at_xmax = y_at_xmax[l];
     }
@@ -220,19 +224,22 @@ static void project_backward(const Scene& s, const CameraView& cam, const uint32
   for (int64_t block = begin; block < end; block += W) {
     Lanes lanes;
     lanes.valid = int(end - block < W ? end - block : W);
-    alignas(64) float sums[9][W];
+    alignas(64) float sums[kPairGrad][W];
     bool touched = false;
     for (int l = 0; l < W; l++) {
       const int64_t rank = block + (l < lanes.valid ? l : lanes.valid - 1);
       lanes.id[l] = order[rank];
-      for (int k = 0; k < 9; k++) sums[k][l] = 0;
-      if (l >= lanes.valid) continue;
-      for (uint32_t slot = first_slot[rank]; slot < first_slot[rank + 1]; slot++) {
-        if (!hit[slot]) continue;
-        const float* g = pair_grads + int64_t(slot) * kPairGrad;
-        for (int k = 0; k < 9; k++) sums[k][l] += g[k];
-        touched = true;
+      Four total[3] = {};
+      if (l < lanes.valid) {
+        for (uint32_t slot = first_slot[rank]; slot < first_slot[rank + 1]; slot++) {
+          if (!hit[slot]) continue;
+          Four g[3];
+          __builtin_memcpy(g, pair_grads + int64_t(slot) * kPairGrad, sizeof g);
+          for (int k = 0; k < 3; k++) total[k] += g[k];
+          touched = true;
+        }
       }
+      for (int k = 0; k < kPairGrad; k++) sums[k][l] = total[k / 4][k % 4];
     }
     if (!touched) {  // hidden behind others, every one of them: the gradients stay zero
       continue;

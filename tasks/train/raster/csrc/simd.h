@@ -12,7 +12,6 @@ typedef int32_t vi __attribute__((vector_size(4 * W)));
 
 SF_INLINE vf splat(float x) { return vf{} + x; }
 SF_INLINE vi splat_i(int32_t x) { return vi{} + x; }
-SF_INLINE vf select(vi mask, vf a, vf b) { return mask ? a : b; }
 SF_INLINE vi bits(vf x) { return (vi)x; }
 SF_INLINE vf from_bits(vi x) { return (vf)x; }
 SF_INLINE vf masked(vi mask, vf a) { return from_bits(mask & bits(a)); }
@@ -29,11 +28,13 @@ SF_INLINE vf vmin(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); 
 SF_INLINE vf vmax(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
 SF_INLINE vf vsqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
 SF_INLINE bool any(vi m) { return _mm512_test_epi32_mask((__m512i)m, (__m512i)m) != 0; }
+SF_INLINE vf select(vi m, vf a, vf b) { return (vf)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)m), (__m512)b, (__m512)a); }
 #elif defined(__AVX2__) && SPLATFLOW_LANES == 8
 SF_INLINE vf vmin(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
 SF_INLINE vf vmax(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
 SF_INLINE vf vsqrt(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }
 SF_INLINE bool any(vi m) { return _mm256_movemask_ps((__m256)m) != 0; }
+SF_INLINE vf select(vi m, vf a, vf b) { return (vf)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)m); }
 #else
 SF_INLINE vf vmin(vf a, vf b) { return a < b ? a : b; }
 SF_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }
@@ -42,6 +43,7 @@ SF_INLINE vf vsqrt(vf a) {
   for (int i = 0; i < W; i++) r[i] = __builtin_sqrtf(a[i]);
   return r;
 }
+SF_INLINE vf select(vi m, vf a, vf b) { return from_bits((m & bits(a)) | (~m & bits(b))); }
 SF_INLINE bool any(vi m) {
   int32_t r = 0;
   for (int i = 0; i < W; i++) r |= m[i];

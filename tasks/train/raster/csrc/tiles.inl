@@ -114,61 +114,61 @@ static void tile_backward(const TileGradJob& job) {
       if (ga) planar[3][r * kTile + c] = ga[c];
     }
   }
-  vf g_red[kVecsPerTile], g_green[kVecsPerTile], g_blue[kVecsPerTile], trans[kVecsPerTile], rest[kVecsPerTile];
-  vi live[kVecsPerTile];
+  vf g_red[kVecsPerTile], g_green[kVecsPerTile], g_blue[kVecsPerTile], rest[kVecsPerTile];
+  vf trans[kVecsPerTile];  // zero once a pixel is finished, or outside the image: then nothing passes the test on `after` any more
   for (int v = 0; v < kVecsPerTile; v++) {
     g_red[v] = load(planar[0] + v * W);
     g_green[v] = load(planar[1] + v * W);
     g_blue[v] = load(planar[2] + v * W);
-    trans[v] = splat(1.0f);
-    live[v] = grid.inside[v];
+    trans[v] = masked(grid.inside[v], splat(1.0f));
     const vf t = load(job.state + 3 * kTilePixels + v * W);
     rest[v] = load(job.state + v * W) * g_red[v] + load(job.state + kTilePixels + v * W) * g_green[v] +
               load(job.state + 2 * kTilePixels + v * W) * g_blue[v] +
               t * (job.background[0] * g_red[v] + job.background[1] * g_green[v] + job.background[2] * g_blue[v] - load(planar[3] + v * W));
   }
-  for (int e = job.begin; e < job.begin + job.processed; e++) {
-    if (e + 4 < job.begin + job.processed) __builtin_prefetch(&job.splats[job.entries[e + 4].gaussian]);
+  const int stop = job.begin + job.processed;
+  for (int e = job.begin; e < stop; e++) {
+    if (e + 4 < stop) __builtin_prefetch(&job.splats[job.entries[e + 4].gaussian]);
     const TileEntry entry = job.entries[e];
     unsigned hit = job.hit[entry.slot];
     if (!hit) continue;
     const Splat& s = job.splats[entry.gaussian];
     const vf dx = s.mx - grid.px;
     const vf along = splat(s.l2op) + s.qa * dx * dx, cross = s.qb * dx;
-    vf sums[9];  // s, sx, sy, sxx, sxy, syy, red, green, blue
-    for (int k = 0; k < 9; k++) sums[k] = splat(0.0f);
+    // dx is the same in every row, so its powers are multiplied in once at the end
+    vf sum = splat(0.0f), sum_y = sum, sum_yy = sum, sum_red = sum, sum_green = sum, sum_blue = sum;
     do {
       const int v = __builtin_ctz(hit);
       hit &= hit - 1;
       const vf dy = s.my - grid.py[v];
       const vf exponent = along + dy * (cross + s.qc * dy);
-      vi on = (exponent >= -kLog2Of255) & live[v];
+      const vi reached = exponent >= -kLog2Of255;
       const vf raw = exp2_fast(exponent);
       const vf alpha = vmin(raw, splat(kAlphaMax));
+      const vf before = trans[v];
       const vf keep = 1.0f - alpha;
-      const vf after = trans[v] * keep;
-      const vi full = on & (after <= kTransmittanceMin);
-      on &= ~full;
-      live[v] &= ~full;
-      const vf weight = masked(on, alpha * trans[v]);
+      const vf after = before * keep;
+      const vi open = after > kTransmittanceMin;
+      const vi on = reached & open;
+      trans[v] = select(reached, masked(open, after), before);
+      const vf weight = masked(on, alpha * before);
       const vf cg = s.rgb[0] * g_red[v] + s.rgb[1] * g_green[v] + s.rgb[2] * g_blue[v];
-      rest[v] -= weight * cg;
-      const vf v_alpha = trans[v] * cg - rest[v] / keep;
-      trans[v] = select(on, after, trans[v]);
-      sums[6] += weight * g_red[v];
-      sums[7] += weight * g_green[v];
-      sums[8] += weight * g_blue[v];
+      const vf behind = rest[v] - weight * cg;
+      rest[v] = behind;
+      sum_red += weight * g_red[v];
+      sum_green += weight * g_green[v];
+      sum_blue += weight * g_blue[v];
+      const vf v_alpha = before * cg - behind / keep;
       const vf g = masked(on & (raw <= kAlphaMax), alpha * v_alpha);
-      const vf gx = g * dx, gy = g * dy;
-      sums[0] += g;
-      sums[1] += gx;
-      sums[2] += gy;
-      sums[3] += gx * dx;
-      sums[4] += gx * dy;
-      sums[5] += gy * dy;
+      const vf gy = g * dy;
+      sum += g;
+      sum_y += gy;
+      sum_yy += gy * dy;
     } while (hit);
-    alignas(32) float out[12];
+    const vf sum_x = dx * sum;
+    const vf sums[9] = {sum, sum_x, sum_y, dx * sum_x, dx * sum_y, sum_yy, sum_red, sum_green, sum_blue};
+    alignas(32) float out[kPairGrad] = {};
     horizontal_sums(sums, out);
-    __builtin_memcpy(job.pair_grads + int64_t(entry.slot) * kPairGrad, out, 9 * sizeof(float));
+    __builtin_memcpy(job.pair_grads + int64_t(entry.slot) * kPairGrad, out, sizeof out);
   }
 }

@@ -32,9 +32,9 @@ struct alignas(64) Splat {
   float l2op;     // log2 of the opacity (after antialiasing)
   float rgb[3];
   int32_t row0, row1;  // first and last pixel row whose centres it reaches, clipped to the image
-  float slope;         // x extent as a function of dy: slope * dy +- sqrt((reach - dy^2 / cov_d) * width_scale)
+  float slope;         // x extent as a function of dy: slope * dy +- sqrt((reach - dy^2 inv_cov_d) * width_scale)
   float reach;         // 2 ln(255 opacity)
-  float cov_d, width_scale;
+  float inv_cov_d, width_scale;
   float y_at_xmax;     // dy at which the ellipse reaches its largest x
 };
 
@@ -56,6 +56,11 @@ struct SceneGrads {
   float* opacities;
   float* colors;
   float* means2d;  // (N, 2), pixels
+};
+
+// Tiles [x0, x1) of one row of tiles.
+struct TileSpan {
+  uint16_t x0, x1;
 };
 
 struct TileEntry {
@@ -107,8 +112,14 @@ struct AdamJob {
 
 struct KernelTable {
   const char* name;
+  int lanes;
   // Projects Gaussians [begin, end); writes splats[i], depths[i] (infinite when it is not seen) and visible[i].
   void (*project)(const Scene&, const CameraView&, int64_t begin, int64_t end, Splat* splats, float* depths, uint8_t* visible);
+  // For Gaussians order[begin..end): the tiles in which the ellipse reaches a pixel centre, a span per row of tiles from row0 / 8
+  // to row1 / 8, written from spans[first_span[rank]] on; tile_counts[rank] is their number. Each span adds 1 to
+  // edges[ty * (tiles_x + 1) + x0] and subtracts 1 at x1, so that running sums count the Gaussians of each tile.
+  void (*tile_spans)(const CameraView&, const Splat*, const uint32_t* order, int64_t begin, int64_t end, const uint32_t* first_span,
+                     TileSpan* spans, uint32_t* tile_counts, int32_t* edges);
   // Sums pair gradients of the seen Gaussians order[begin..end) and carries them to the parameters.
   void (*project_backward)(const Scene&, const CameraView&, const uint32_t* order, int64_t begin, int64_t end, const Splat*,
                            const uint32_t* first_slot, const uint8_t* hit, const float* pair_grads, const SceneGrads&);

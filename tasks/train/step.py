@@ -1,0 +1,251 @@
+"""The train step: a posed folder in, a judged scene out."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tasks.gaussians.model import COEFFS_OF_DEGREE
+from tasks.gaussians.ply import write_ply
+from tasks.geometry.framing import frame_scene, to_camera_json, viewmat
+from tasks.train.backend import Backend, choose_backend
+from tasks.train.checkpoint import load_checkpoint, save_checkpoint
+from tasks.train.dataset import EVALUATION_SIDE_PX, Dataset, View, load_dataset
+from tasks.train.evaluate import Evaluation, evaluate, write_image
+from tasks.train.loop import (
+    TrainingViews,
+    TrainState,
+    fit,
+    fresh_state,
+    median_step_seconds,
+    restored_state,
+    scene_radius,
+)
+from tasks.train.options import TrainOptions
+from tasks.train.recipe import Recipe
+from tasks.train.render import render
+
+PREVIEW_SIDE_PX = 960
+LIVE_PREVIEW_SIDE_PX = 480
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRecord:
+    """What a training run came to. Metrics are means over the held-out views at full evaluation size."""
+
+    steps: int
+    num_gaussians: int
+    device: str
+    seconds: float  # the optimisation loop alone
+    seconds_per_step: float  # median of the last steps at full training size
+    psnr_db: float
+    ssim: float
+    width: int
+    height: int
+    held_out: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def train(posed: Path, out: Path, options: TrainOptions, progress: Progress) -> TrainRecord:
+    """Train a scene from `posed/images` and `posed/colmap` into the folder `out`.
+
+    Writes `scene.ply`, `renders/` (every held-out view), `preview.png`, `camera.json`, `train.json`, `previews/` and, while it runs,
+    `checkpoint.pt`: when `out` holds one of the same input and options, the run goes on from it. On the CPU a seed repeats a run
+    bit for bit, also across such a break. `progress` may raise to stop; a checkpoint is written first.
+
+    Raises BadPosedInput, DeviceUnavailable.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    backend = choose_backend(options.device, options.threads)
+    dataset = load_dataset(posed)
+    recipe = Recipe()
+    key = run_key(dataset, options, recipe, backend)
+    saved = load_checkpoint(out, key)
+    state = restored_state(saved, backend) if saved else fresh_state(dataset, options, backend, recipe)
+    progress(state.step, options.steps, "loading pictures")
+    warnings = input_warnings(dataset)
+    views = TrainingViews(dataset.training, options.train_side_px, backend)
+    with single_threaded_torch(backend):
+        run(state, views, dataset, out, key, options, recipe, backend, progress)
+        (out / "renders").mkdir(exist_ok=True)
+        evaluation = evaluate(
+            state.params,
+            backend,
+            dataset.held_out,
+            antialiased=options.antialiased,
+            renders=out / "renders",
+            progress=lambda done, total, message: progress(options.steps, options.steps, message),
+        )
+        camera = write_final_preview(state, dataset, out, options, backend)
+    gaussians = state.params.to_gaussians()
+    write_ply(out / "scene.ply", gaussians)
+    (out / "camera.json").write_text(json.dumps(camera, indent=2, allow_nan=False))
+    record = TrainRecord(
+        steps=options.steps,
+        num_gaussians=len(gaussians),
+        device=backend.name,
+        seconds=state.seconds,
+        seconds_per_step=median_step_seconds(state) or state.seconds / options.steps,
+        psnr_db=evaluation.psnr_db,
+        ssim=evaluation.ssim,
+        width=evaluation.width,
+        height=evaluation.height,
+        held_out=tuple(view.name for view in dataset.held_out),
+        warnings=tuple(warnings),
+    )
+    (out / "train.json").write_text(json.dumps(as_json(record, evaluation, state, options), indent=2, allow_nan=False))
+    (out / "checkpoint.pt").unlink(missing_ok=True)
+    return record
+
+
+def run(
+    state: TrainState,
+    views: TrainingViews,
+    dataset: Dataset,
+    out: Path,
+    key: str,
+    options: TrainOptions,
+    recipe: Recipe,
+    backend: Backend,
+    progress: Progress,
+) -> None:
+    """Run the loop with checkpoints and live previews; whatever stops it, what was reached is saved."""
+    last_saved = time.monotonic()
+    previews = out / "previews"
+    previews.mkdir(exist_ok=True)
+    live = dataset.views[len(dataset.views) // 2]
+
+    def after_step(state: TrainState) -> None:
+        nonlocal last_saved
+        if state.step % options.preview_every_steps == 0 and state.step < options.steps:
+            image = render_small(state, live, live.viewmat, LIVE_PREVIEW_SIDE_PX, options, backend)
+            write_image(previews / f"step_{state.step:06d}.jpg", image)
+        if time.monotonic() - last_saved > options.checkpoint_every_seconds:
+            save_checkpoint(out, key, state.state_dict())
+            last_saved = time.monotonic()
+
+    try:
+        fit(
+            state,
+            views,
+            options,
+            recipe,
+            backend,
+            scene_radius(dataset.views),
+            progress=progress,
+            after_step=after_step,
+        )
+    except BaseException:
+        if state.step > 0 and state.whole:
+            save_checkpoint(out, key, state.state_dict())
+        raise
+
+
+def run_key(dataset: Dataset, options: TrainOptions, recipe: Recipe, backend: Backend) -> str:
+    """Digest of all that decides a run's result: a checkpoint with another key belongs to another run."""
+    digest = hashlib.sha256()
+    told = {
+        k: v
+        for k, v in dataclasses.asdict(options).items()
+        if k not in ("checkpoint_every_seconds", "preview_every_steps")
+    }
+    digest.update(json.dumps([told, dataclasses.asdict(recipe), backend.name], sort_keys=True).encode())
+    for view in dataset.views:
+        digest.update(f"{view.name} {view.width} {view.height} {view.path.stat().st_size}".encode())
+        digest.update(view.viewmat.tobytes() + view.K.tobytes())
+    digest.update(dataset.points.tobytes() + dataset.colors.tobytes())
+    return digest.hexdigest()
+
+
+def input_warnings(dataset: Dataset) -> list[str]:
+    """What a user should know of the input before trusting the result."""
+    found = []
+    if len(dataset.training) < 10:
+        found.append(
+            f"Only {len(dataset.training)} views to train on: expect a scene that looks right from near these views only. "
+            "Film more of it, slowly and from more sides."
+        )
+    if len(dataset.points) < 500:
+        found.append(f"Only {len(dataset.points)} 3D points to start from; surfaces without texture may be missing.")
+    return found
+
+
+class single_threaded_torch:
+    """PyTorch keeps to one thread while the native rasteriser uses them all: two pools on the same cores wait for each other."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._on = backend.device.type == "cpu"
+
+    def __enter__(self) -> None:
+        self._before = torch.get_num_threads()
+        if self._on:
+            torch.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        torch.set_num_threads(self._before)
+
+
+def render_small(
+    state: TrainState, view: View, pose: np.ndarray, side_px: int, options: TrainOptions, backend: Backend
+) -> np.ndarray:
+    """The scene seen from `pose` with the lens of `view`, the long side at `side_px`."""
+    factor = min(1.0, side_px / max(view.width, view.height))
+    width, height = max(1, round(view.width * factor)), max(1, round(view.height * factor))
+    K = view.K.copy()
+    K[0] *= width / view.width
+    K[1] *= height / view.height
+    return render(state.params, backend, pose.astype(np.float32), K, width, height, antialiased=options.antialiased)
+
+
+def write_final_preview(
+    state: TrainState, dataset: Dataset, out: Path, options: TrainOptions, backend: Backend
+) -> dict[str, Any]:
+    """Frame the scene, render the preview from there, and return the framing as camera.json has it."""
+    views = dataset.views
+    framing = frame_scene(
+        np.stack([v.viewmat for v in views]),
+        np.stack([v.K for v in views]),
+        state.params.means.detach().cpu().numpy(),
+        torch.sigmoid(state.params.opacities).detach().cpu().numpy(),
+    )
+    image = render_small(state, views[framing.view], viewmat(framing), PREVIEW_SIDE_PX, options, backend)
+    write_image(out / "preview.png", image)
+    return to_camera_json(framing)
+
+
+def as_json(record: TrainRecord, evaluation: Evaluation, state: TrainState, options: TrainOptions) -> dict[str, Any]:
+    """train.json: the record with every held-out view and the history."""
+
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    data = dataclasses.asdict(record)
+    scores = [
+        {k: finite(v) if isinstance(v, float) else v for k, v in dataclasses.asdict(s).items()}
+        for s in evaluation.views
+    ]
+    for name in ("psnr_db", "ssim", "width", "height", "held_out"):
+        data.pop(name)
+    data["evaluation"] = {
+        "held_out": list(record.held_out),
+        "psnr_db": record.psnr_db,
+        "ssim": finite(record.ssim),
+        "width": record.width,
+        "height": record.height,
+        "long_side_cap_px": EVALUATION_SIDE_PX,
+        "views": scores,
+    }
+    data["history"] = state.history
+    data["options"] = dataclasses.asdict(options)
+    data["sh_degree"] = COEFFS_OF_DEGREE.index(state.params.sh_coeffs.shape[1])
+    return data
