@@ -12,6 +12,8 @@ from tests.support.splats import PARAMETERS, Splats
 
 NAMES = (*PARAMETERS, "backgrounds")
 IMAGE_TOLERANCE = 3e-5  # what float32 may cost a pixel; a threshold crossed by rounding costs more
+GRADIENT_TOLERANCE = 3e-4  # relative to the gradient's norm over all Gaussians
+AS_GOOD_AS = 10  # where float32 can't do better: at most this many times the error of the reference itself in float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +48,15 @@ def assert_agrees(
     *,
     device: str = "cpu",
     image_tolerance: float = IMAGE_TOLERANCE,
-    gradient_tolerance: float = 3e-4,
+    gradient_tolerance: float = GRADIENT_TOLERANCE,
     fragile: float = 1e-3,
     **options,
 ) -> None:
     """Compare the image, the alphas and every gradient with those of the reference in float64.
 
-    Where a contribution lies at the alpha threshold or a pixel at its last contribution, rounding decides about all of
-    it: such pixels, at most the share `fragile` of the image and two, are left out of the gradients. The gradients'
-    errors are relative to the norm over all Gaussians.
+    Where a contribution lies at the alpha threshold, a pixel at its last contribution or two Gaussians at one depth,
+    rounding decides about all of it: such pixels, at most the share `fragile` of the image and two, or as many more as
+    the reference itself gets wrong in float32, are left out of the gradients.
     """
     exact, fast = splats.to(torch.float64), splats.to(device=device)
     expected = render(reference.rasterization, exact, **options)
@@ -63,20 +65,40 @@ def assert_agrees(
     assert actual.alpha.shape == expected.alpha.shape
     assert actual.image.isfinite().all()
     scale = expected.image.abs().amax().clamp_min(1)  # depths are larger than colours
-    error = torch.cat([(actual.image - expected.image) / scale, actual.alpha - expected.alpha], -1).abs().amax(-1)
-    crossed = error > image_tolerance  # (C, H, W)
-    assert crossed.sum() <= 2 + fragile * crossed.numel(), (
-        f"{int(crossed.sum())} pixels differ, by up to {error.max():.2g}"
-    )
-    if crossed.any():
-        expected = render(reference.rasterization, exact, ~crossed, **options)
-        actual = render(rasterize, fast, ~crossed, **options)
+
+    def error(rendering: Rendering) -> Tensor:  # (C, H, W)
+        image, alpha = (rendering.image - expected.image) / scale, rendering.alpha - expected.alpha
+        return torch.cat([image, alpha], dim=-1).abs().amax(-1)
+
+    off = error(actual)
+    crossed = off > image_tolerance
+    allowed = 2 + fragile * crossed.numel()
+    left_out = crossed
+    if crossed.sum() > allowed:
+        excused = error(render(reference.rasterization, splats, **options)) > image_tolerance / AS_GOOD_AS
+        assert (crossed & ~excused).sum() <= allowed, f"{int(crossed.sum())} pixels differ, by up to {off.max():.2g}"
+        left_out = crossed | excused
+    if left_out.any():
+        expected = render(reference.rasterization, exact, ~left_out, **options)
+        actual = render(rasterize, fast, ~left_out, **options)
+    single: Rendering | None = None
     for name in NAMES:
-        assert_close(actual.gradients[name], expected.gradients[name], gradient_tolerance, name)
+        tolerance = gradient_tolerance
+        if relative_error(actual.gradients[name], expected.gradients[name]) > tolerance:
+            single = single or render(reference.rasterization, splats, ~left_out, **options)
+            best = relative_error(single.gradients[name], expected.gradients[name])
+            tolerance = max(tolerance, AS_GOOD_AS * best)
+        assert_close(actual.gradients[name], expected.gradients[name], tolerance, name)
+
+
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    """The norm of the difference over that of what is expected."""
+    return float((actual - expected).norm() / expected.norm().clamp_min(1e-30))
 
 
 def assert_close(actual: Tensor, expected: Tensor, tolerance: float, name: str) -> None:
     """Relative to the norm of what is expected."""
     assert actual.isfinite().all(), f"{name}: not finite"
     error, norm = (actual - expected).norm(), expected.norm()
-    assert error <= tolerance * norm + 1e-6, f"{name}: gradient off by {error / norm:.2g} of its norm {norm:.3g}"
+    off = f"{name}: gradient off by {relative_error(actual, expected):.2g} of its norm {norm:.3g}"
+    assert error <= tolerance * norm + 1e-5, off
