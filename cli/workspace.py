@@ -97,7 +97,7 @@ class Workspace:
         remove(folder)
         kept = {"record": record, "seconds": seconds, "peak_memory_bytes": peak_memory_bytes, "files": _sizes(part)}
         draft = note.with_suffix(".json.part")
-        draft.write_text(json.dumps(kept))
+        draft.write_text(json.dumps(kept, default=_plain))
         draft.replace(note)
         part.rename(folder)
         remove(self._container(step, digest))
@@ -261,3 +261,8 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's scalars and arrays as JSON has them; paths as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
