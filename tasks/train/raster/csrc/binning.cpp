@@ -37,6 +37,7 @@ void Bins::build(const KernelTable& kernels, const Splat* splats, const float* d
   first_span_.resize(seen + 1);
   uint32_t span_total = 0;
   for (size_t rank = 0; rank < seen; rank++) {
+    if (rank + 8 < seen) __builtin_prefetch(&splats[order[rank + 8]].row0);
     const Splat& s = splats[order[rank]];
     first_span_[rank] = span_total;
     span_total += uint32_t(s.row1 / kTile - s.row0 / kTile + 1);
@@ -80,6 +81,7 @@ void Bins::build(const KernelTable& kernels, const Splat* splats, const float* d
   for (int chunk = 0; chunk < threads; chunk++) {
     uint32_t* next = next_.data() + size_t(chunk) * tiles;
     for (int64_t rank = chunk_begin(chunk); rank < chunk_begin(chunk + 1); rank++) {
+      if (rank + 8 < chunk_begin(chunk + 1)) __builtin_prefetch(&splats[order[rank + 8]].row0);
       uint32_t slot = first_slot[rank];
       const uint32_t gaussian = order[rank];
       uint32_t* row = next + size_t(splats[gaussian].row0 / kTile) * cam.tiles_x;

@@ -51,7 +51,8 @@ SF_INLINE bool any(vi m) {
 }
 #endif
 
-// Sums over lanes of nine vectors at once.
+// Sums over lanes of nine vectors at once, written to out[0..12); the last three are zero.
+// Straight to memory: a copy on the stack would be read before its narrow stores have drained.
 #if defined(__AVX2__)
 SF_INLINE __m256 fold(vf v) {
 #if SPLATFLOW_LANES == 16
@@ -75,7 +76,7 @@ SF_INLINE void horizontal_sums(const vf* a, float* out) {
   __m128 q = _mm_add_ps(_mm256_castps256_ps128(last), _mm256_extractf128_ps(last, 1));
   q = _mm_add_ps(q, _mm_movehl_ps(q, q));
   q = _mm_add_ss(q, _mm_shuffle_ps(q, q, 1));
-  out[8] = _mm_cvtss_f32(q);
+  _mm_storeu_ps(out + 8, _mm_insert_ps(q, q, 0x0e));
 }
 #else
 SF_INLINE void horizontal_sums(const vf* a, float* out) {
@@ -84,6 +85,7 @@ SF_INLINE void horizontal_sums(const vf* a, float* out) {
     for (int i = 0; i < W; i++) s += a[k][i];
     out[k] = s;
   }
+  out[9] = out[10] = out[11] = 0;
 }
 #endif
 

@@ -167,8 +167,6 @@ static void tile_backward(const TileGradJob& job) {
     } while (hit);
     const vf sum_x = dx * sum;
     const vf sums[9] = {sum, sum_x, sum_y, dx * sum_x, dx * sum_y, sum_yy, sum_red, sum_green, sum_blue};
-    alignas(32) float out[kPairGrad] = {};
-    horizontal_sums(sums, out);
-    __builtin_memcpy(job.pair_grads + int64_t(entry.slot) * kPairGrad, out, sizeof out);
+    horizontal_sums(sums, job.pair_grads + int64_t(entry.slot) * kPairGrad);
   }
 }
