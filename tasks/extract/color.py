@@ -8,10 +8,10 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 
 from tasks.extract.orient import side_data
-from tasks.extract.tonemap import HLG_PEAK_NITS, ToneMap, ToneMapFilter
+from tasks.extract.tonemap import HLG_PEAK_NITS, GamutMap, TableFilter, ToneMap
 
 _QUALITY = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 _MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601}
@@ -82,10 +82,13 @@ class SrgbConverter:
         self.tags = tags
         self.width = width
         self.height = height
-        self._tone_map: ToneMapFilter | None = None
+        self._reformatter = VideoReformatter()  # keeps swscale's tables from frame to frame
+        self._table: TableFilter | None = None
+        bt2020 = tags.primaries == ColorPrimaries.BT2020
         if tags.transfer != "sdr":
-            reference = ToneMap(tags.transfer, tags.peak_nits, bt2020=tags.primaries == ColorPrimaries.BT2020)
-            self._tone_map = ToneMapFilter(reference, width, height)
+            self._table = TableFilter(ToneMap(tags.transfer, tags.peak_nits, bt2020=bt2020), width, height)
+        elif tags.primaries in _WIDE_PRIMARIES:
+            self._table = TableFilter(GamutMap(bt2020=bt2020), width, height)
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
         """(height, width, 3) uint8."""
@@ -100,13 +103,10 @@ class SrgbConverter:
             arguments["src_colorspace"] = tags.matrix
             arguments["src_color_range"] = int(ColorRange.JPEG if tags.full_range else ColorRange.MPEG)
             arguments["dst_color_range"] = int(ColorRange.JPEG)
-        if self._tone_map is not None:
-            return _interleaved(self._tone_map(frame.reformat(format="gbrp16le", **arguments)))
-        if tags.primaries in _WIDE_PRIMARIES:
-            arguments["dst_color_primaries"] = int(ColorPrimaries.BT709)
-            arguments["dst_color_trc"] = int(frame.color_trc)
+        if self._table is not None:
+            return _interleaved(self._table(self._reformatter.reformat(frame, format="gbrp16le", **arguments)))
         # Planar: swscale is two to three times faster at it than at rgb24, with the same values.
-        return _interleaved(frame.reformat(format="gbrp", **arguments))
+        return _interleaved(self._reformatter.reformat(frame, format="gbrp", **arguments))
 
 
 def _interleaved(frame: VideoFrame) -> np.ndarray:

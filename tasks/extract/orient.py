@@ -20,9 +20,8 @@ class Orientation:
     @property
     def rotation_deg(self) -> int:
         """Clockwise turn that the picture needs: 0, 90, 180 or 270; of a mirrored one, after mirroring in x."""
-        flip_x = self.flip_x != self.mirrored
         if self.transpose:
-            return 90 if flip_x else 270
+            return 90 if self.flip_x else 270
         return 180 if self.flip_y else 0
 
     @property

@@ -3,7 +3,7 @@
 import errno
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tasks.errors import DiskFull, OutputUnwritable, SplatflowError
@@ -54,6 +54,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             raise OutputUnwritable(f"{out} is a file; choose another name for the output folder.")
         if partial.exists():
             shutil.rmtree(partial)
+        made = [parent for parent in partial.parents if not parent.exists()]
         partial.mkdir(parents=True)
     try:
         yield partial
@@ -61,5 +62,9 @@ def new_folder(out: Path) -> Iterator[Path]:
             if out.exists():
                 shutil.rmtree(out)
             partial.rename(out)
-    finally:
+    except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
+        for parent in made:  # innermost first; one that someone else has used meanwhile stays
+            with suppress(OSError):
+                parent.rmdir()
+        raise

@@ -219,10 +219,11 @@ def _read_packets(
     listed: int,
     options: ExtractOptions,
 ) -> tuple[int, float, tuple[str, ...]]:
-    frames, first, last = 0, None, None
+    frames, empty, first, last = 0, 0, None, None
     try:
         for packet in container.demux(stream):
             if packet.size == 0 or packet.is_discard:
+                empty += packet.pts is not None  # AVI repeats a frame by an empty one; the last of all has no time
                 continue
             frames += 1
             if packet.pts is not None and packet.time_base is not None:
@@ -243,7 +244,7 @@ def _read_packets(
         share = min(share, (seconds + seconds / max(1, frames - 1)) / declared)
     expected = max(listed, stream.frames)
     if container.format.name == "avi" and expected:
-        share = min(share, frames / expected)
+        share = min(share, (frames + empty) / expected)
     return frames, seconds, _check_share(name, round(1000 * share), 1000) if frames else ()
 
 

@@ -38,7 +38,7 @@ def choose(position: np.ndarray, time_s: np.ndarray, sharpness: np.ndarray, max_
                 break
     if best is None:
         best = _shortest(path, penalty, high)
-    return _fill(best, path, penalty, max_frames)
+    return _relax(_fill(best, path, penalty, max_frames), path, penalty)
 
 
 def path_coordinate(position: np.ndarray, time_s: np.ndarray) -> np.ndarray:
@@ -85,14 +85,29 @@ def _fill(chosen: np.ndarray, path: np.ndarray, penalty: np.ndarray, max_frames:
     kept = sorted(int(i) for i in chosen)
     while len(kept) < max_frames:
         gains = []
-        for a, b in itertools.pairwise(kept):
+        for a, b in itertools.pairwise([-1, *kept, len(path)]):
             if b - a > 1:
                 between = np.arange(a + 1, b)
-                gain = 2 * (path[between] - path[a]) * (path[b] - path[between]) - penalty[between]
+                start, stop = path[max(a, 0)], path[min(b, len(path) - 1)]
+                gain = 2 * (path[between] - start) * (stop - path[between]) - penalty[between]
                 best = int(np.argmax(gain))
                 gains.append((float(gain[best]), int(between[best])))
-        if not gains:
+        kept = sorted([*kept, max(gains)[1]])
+    return np.array(kept)
+
+
+def _relax(chosen: np.ndarray, path: np.ndarray, penalty: np.ndarray, sweeps: int = 20) -> np.ndarray:
+    """Move each frame to the best place between its neighbours, until none moves."""
+    kept = [int(i) for i in chosen]
+    for _ in range(sweeps):
+        moved = False
+        for k in range(1, len(kept) - 1):
+            between = np.arange(kept[k - 1] + 1, kept[k + 1])
+            cost = (path[between] - path[kept[k - 1]]) ** 2 + (path[kept[k + 1]] - path[between]) ** 2
+            cost += penalty[between]
+            best = int(between[np.argmin(cost)])
+            if best != kept[k] and cost[best - between[0]] < cost[kept[k] - between[0]] - 1e-12:
+                kept[k], moved = best, True
+        if not moved:
             break
-        kept.append(max(gains)[1])
-        kept.sort()
     return np.array(kept)

@@ -1,6 +1,7 @@
-"""HDR (HLG and PQ, ITU-R BT.2100) to 8-bit sRGB."""
+"""HDR (HLG and PQ, ITU-R BT.2100) and wide gamuts to 8-bit sRGB."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -14,6 +15,10 @@ HLG_PEAK_NITS = 1000.0
 _BT709_FROM_BT2020 = np.array(
     [[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]], np.float32
 )
+# CSS Color 4, from its definition of the primaries: linear Display P3 to linear BT.709.
+_BT709_FROM_P3 = np.array(
+    [[1.224940, -0.224940, 0.0], [-0.042057, 1.042057, 0.0], [-0.019638, -0.078636, 1.098274]], np.float32
+)
 _BT2020_LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)
 _GRID = 65  # points of the table per axis; its values differ from the exact ones by less than a grey level on average
 
@@ -22,7 +27,7 @@ class ToneMap:
     """HDR code values to sRGB: to display light, to BT.709, rolled off to end at `REFERENCE_WHITE_NITS`, to sRGB.
 
     The roll-off is the EETF of ITU-R BT.2390 on the largest of R, G and B, so hues stay and nothing clips; what is
-    darker than its knee (about half of diffuse white) keeps its light exactly. Exact and slow: `ToneMapFilter` is
+    darker than its knee (about half of diffuse white) keeps its light exactly. Exact and slow: `TableFilter` is
     the fast form, tested against this.
     """
 
@@ -45,13 +50,27 @@ class ToneMap:
         return srgb_oetf(np.clip(light * eetf(brightest, self._peak) / brightest / REFERENCE_WHITE_NITS, 0, 1))
 
 
-class ToneMapFilter:
-    """A `ToneMap` as a table in three dimensions, applied by FFmpeg's tetrahedral `lut3d`: six times faster."""
+class GamutMap:
+    """SDR values in a wide gamut to BT.709 primaries; greys stay as they are, what lies outside is clipped.
 
-    def __init__(self, tone_map: ToneMap, width: int, height: int) -> None:
+    Light is taken as the power 2.2 of the code both ways, close to what displays make of any SDR transfer.
+    """
+
+    def __init__(self, *, bt2020: bool) -> None:
+        self._matrix = _BT709_FROM_BT2020 if bt2020 else _BT709_FROM_P3
+
+    def __call__(self, coded: np.ndarray) -> np.ndarray:
+        """coded: (..., 3) in [0, 1].  Returns (..., 3) in [0, 1]."""
+        return np.clip(np.maximum(coded, 0) ** 2.2 @ self._matrix.T, 0, 1) ** (1 / 2.2)
+
+
+class TableFilter:
+    """A map of colours as a table in three dimensions, applied by FFmpeg's tetrahedral `lut3d`: six times faster."""
+
+    def __init__(self, color_map: Callable[[np.ndarray], np.ndarray], width: int, height: int) -> None:
         axis = np.linspace(0, 1, _GRID)
         blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # the file wants red to change fastest
-        table = tone_map(np.stack([red, green, blue], axis=-1)).reshape(-1, 3)
+        table = color_map(np.stack([red, green, blue], axis=-1)).reshape(-1, 3)
         lines = "\n".join(f"{r:.5f} {g:.5f} {b:.5f}" for r, g, b in table.tolist())
         self._graph = Graph()
         source = self._graph.add("buffer", f"video_size={width}x{height}:pix_fmt=gbrp16le:time_base=1/1000")

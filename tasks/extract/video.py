@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, Interpolation
+from av.video.reformatter import ColorPrimaries, Interpolation, VideoReformatter
 
 from tasks.errors import NoFrames, NoParallax, TooFewFrames, TruncatedVideo
 from tasks.extract import color, decode, motion, orient, sharpness
@@ -124,7 +124,7 @@ def _watch(
 ) -> _Pass:
     """Decode and judge every frame; hand the sharpest of each window to the writer."""
     stride = max(1, round(clip.frames / (_CANDIDATES_PER_FRAME * options.max_frames)))
-    tracker = motion.MotionTracker()
+    tracker, reformatter = motion.MotionTracker(), VideoReformatter()
     window, seen = _Window(), _Pass()
 
     def close_window() -> None:
@@ -133,7 +133,7 @@ def _watch(
             writer.put(window.best.index, window.frame)
 
     for index, time_s, frame in decode.frames(clip, options, counts):
-        grey = _grey(frame, sharpness.ANALYSIS_SIDE_PX)
+        grey = _grey(frame, sharpness.ANALYSIS_SIDE_PX, reformatter)
         width, height = fit(grey.shape[1], grey.shape[0], motion.TRACKING_SIDE_PX)
         step = tracker.advance(np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)))
         if step.new and window.new >= stride:
@@ -148,10 +148,10 @@ def _watch(
     return seen
 
 
-def _grey(frame: VideoFrame, side: int) -> np.ndarray:
+def _grey(frame: VideoFrame, side: int, reformatter: VideoReformatter) -> np.ndarray:
     """(H, W) uint8 at no more than `side` on the long side."""
     width, height = fit(frame.width, frame.height, side)
-    return frame.reformat(width, height, "gray", interpolation=int(Interpolation.AREA)).to_ndarray()
+    return reformatter.reformat(frame, width, height, "gray", interpolation=int(Interpolation.AREA)).to_ndarray()
 
 
 class _Writer:
