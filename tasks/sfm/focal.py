@@ -40,15 +40,13 @@ def singular_gap(fundamentals: np.ndarray, focals: np.ndarray) -> np.ndarray:
     return (s[..., 0] - s[..., 1]) / np.maximum(s[..., 0] + s[..., 1], 1e-300)
 
 
-def vote(fundamentals: Sequence[np.ndarray], weights: Sequence[float], *, width: int, height: int) -> FocalVote | None:
-    """Focal length in pixels of a camera of this size from fundamental matrices of its pixels; None without any.
+def vote(fundamentals: Sequence[np.ndarray], weights: Sequence[float], *, width: int, height: int) -> FocalVote:
+    """Focal length in pixels of a camera of this size from fundamental matrices of its pixels.
 
     Args:
-        fundamentals: each (3, 3), x2^T F x1 = 0.
+        fundamentals: at least one (3, 3), x2^T F x1 = 0.
         weights: how much each counts (inliers).
     """
-    if not fundamentals:
-        return None
     centre = np.array([[1, 0, width / 2], [0, 1, height / 2], [0, 0, 1.0]])
     centred = np.stack([centre.T @ f @ centre for f in fundamentals])
     long_side = max(width, height)

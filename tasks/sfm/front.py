@@ -1,5 +1,6 @@
 """From frames to verified matches in a COLMAP database: the part that runs before a mapper."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ import pycolmap
 from tasks.sfm.capture import Capture, read_capture
 from tasks.sfm.child import Progress
 from tasks.sfm.database import frame_index, image_id, write_database, write_geometries, write_matches
+from tasks.sfm.focal import vote
 from tasks.sfm.features import Features, detect_all
 from tasks.sfm.matching import Pair, match_all, unit_descriptors
 from tasks.sfm.pairs import exhaustive_pairs, sequential_pairs
 from tasks.sfm.retrieval import confirm, propose, similarity_matrix
-from tasks.sfm.verification import verify_all
+from tasks.sfm.verification import Epipolar, calibrate_all, verify_all
 
 CONFIRM_MATCHES = 12
+MIN_VOTE_INLIERS = 30
+MIN_VOTE_CONTRAST = 0.1  # less means that the pairs say nothing about the focal length
 CAMERA_MODEL = "OPENCV"  # recovers focal length and distortion of phones and action cameras; see lens.py for wider ones
 
 
@@ -62,6 +66,37 @@ def _save_features(path: Path, features: list[Features]) -> None:
             keypoints=np.concatenate([f.keypoints for f in features]),
             descriptors=np.concatenate([f.descriptors for f in features]),
         )
+
+
+def _vote(database: Path, capture: Capture, verified: dict[Pair, Epipolar]) -> dict[str, dict[str, float]]:
+    """Give every camera without a known focal length the one that its own pairs vote for; kept for later calls."""
+    kept = database.with_suffix(".votes.json")
+    if kept.exists():
+        return json.loads(kept.read_text())
+    votes: dict[str, dict[str, float]] = {}
+    with pycolmap.Database.open(database) as db:
+        camera_of = [db.read_image(image_id(i)).camera_id for i in range(len(capture))]
+        for camera in db.read_all_cameras():
+            own = [e for (i, j), e in verified.items() if camera_of[i] == camera_of[j] == camera.camera_id]
+            own = [e for e in own if len(e.matches) >= MIN_VOTE_INLIERS]
+            if camera.has_prior_focal_length or not own:
+                continue
+            found = vote(
+                [e.fundamental for e in own],
+                [len(e.matches) for e in own],
+                width=camera.width,
+                height=camera.height,
+            )
+            votes[str(camera.camera_id)] = {"focal_px": found.focal_px, "contrast": found.contrast, "pairs": found.pairs}
+            if found.contrast < MIN_VOTE_CONTRAST:
+                continue
+            params = camera.params.copy()
+            params[list(camera.focal_length_idxs())] = found.focal_px
+            camera.params = params
+            camera.has_prior_focal_length = True
+            db.update_camera(camera)
+    kept.write_text(json.dumps(votes))
+    return votes
 
 
 def match_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -118,8 +153,6 @@ def match_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         done_before = {
             (frame_index(a), frame_index(b)) for a, b in map(pycolmap.pair_id_to_image_pair, db.read_num_matches()[0])
         }
-        by_id = {camera.camera_id: camera for camera in db.read_all_cameras()}
-        cameras = [by_id[db.read_image(image_id(i)).camera_id] for i in range(len(capture))]
     todo = [pair for pair in pairs if pair not in done_before]
     matches = match_all(
         descriptors,
@@ -129,21 +162,33 @@ def match_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         progress=lambda done, total: progress(350 + int(350 * done / total), 1000, f"matching {done} of {total} pairs"),
     )
     lap("matching")
-    geometries = verify_all(
-        cameras,
-        [f.keypoints for f in features],
+    points = [np.ascontiguousarray(f.keypoints[:, :2], np.float64) for f in features]
+    verified = verify_all(
+        points,
         matches,
         error_px=arguments["verify_error_px"],
-        seed=seed,
         num_threads=threads,
-        progress=lambda done, total: progress(700 + int(300 * done / total), 1000, f"checking {done} of {total} pairs"),
+        progress=lambda done, total: progress(700 + int(150 * done / total), 1000, f"checking {done} of {total} pairs"),
+    )
+    votes = _vote(database, capture, verified)
+    with pycolmap.Database.open(database) as db:
+        by_id = {camera.camera_id: camera for camera in db.read_all_cameras()}
+        cameras = [by_id[db.read_image(image_id(i)).camera_id] for i in range(len(capture))]
+    geometries = calibrate_all(
+        points,
+        verified,
+        cameras,
+        error_px=arguments["verify_error_px"],
+        num_threads=threads,
+        progress=lambda done, total: progress(850 + int(150 * done / total), 1000, f"checking {done} of {total} pairs"),
     )
     write_matches(database, matches)
     write_geometries(database, geometries)
     lap("verification")
     return {
+        "focal_votes": votes,
         "pairs": len(todo) + len(done_before),
-        "verified_pairs": sum(len(g.inlier_matches) > 0 for g in geometries.values()),
+        "verified_pairs": len(geometries),
         "features_per_frame": float(np.mean([len(f.keypoints) for f in features])),
         "seconds": seconds,
     }

@@ -120,7 +120,7 @@ def climb(
                 "points": models[0]["points"] if models else 0,
                 "error_px": models[0]["error_px"] if models else None,
                 "models": [len(m["registered"]) for m in models],
-                "focal_votes": mapped["votes"],
+                "focal_votes": matched["focal_votes"],
                 "lens": mapped["lens"],
                 "seconds": time.perf_counter() - started,
                 "stage_seconds": {**matched["seconds"], **mapped["seconds"]},

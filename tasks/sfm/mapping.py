@@ -5,50 +5,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pycolmap
 
 from tasks.sfm.child import Progress
-from tasks.sfm.focal import FocalVote, vote
 from tasks.sfm.lens import best_lens
 
-MIN_VOTE_INLIERS = 30
-MIN_VOTE_CONTRAST = 0.2
 MIN_MODEL_FRAMES = 3
+TRACKS_PER_VIEW = 150  # that global positioning uses of each view
 MIN_TRIANGULATION_DEG = 1.0
-
-
-def vote_focals(database: pycolmap.Database) -> dict[int, FocalVote]:
-    """A focal length for each camera that has none by EXIF, from the pairs of its own images."""
-    camera_of = {image.image_id: image.camera_id for image in database.read_all_images()}
-    ids, geometries = database.read_two_view_geometries()
-    votes: dict[int, FocalVote] = {}
-    for camera in database.read_all_cameras():
-        if camera.has_prior_focal_length:
-            continue
-        fundamentals, weights = [], []
-        for pair_id, geometry in zip(ids, geometries, strict=True):
-            a, b = pycolmap.pair_id_to_image_pair(pair_id)
-            own = camera_of[a] == camera_of[b] == camera.camera_id
-            general = geometry.config == pycolmap.TwoViewGeometryConfiguration.UNCALIBRATED.value
-            if own and general and geometry.F is not None and len(geometry.inlier_matches) >= MIN_VOTE_INLIERS:
-                fundamentals.append(np.asarray(geometry.F))
-                weights.append(len(geometry.inlier_matches))
-        found = vote(fundamentals, weights, width=camera.width, height=camera.height)
-        if found and found.contrast >= MIN_VOTE_CONTRAST:
-            votes[camera.camera_id] = found
-    return votes
-
-
-def _apply_votes(path: Path, votes: dict[int, FocalVote]) -> None:
-    with pycolmap.Database.open(path) as database:
-        for camera in database.read_all_cameras():
-            if camera.camera_id in votes:
-                params = camera.params.copy()
-                params[list(camera.focal_length_idxs())] = votes[camera.camera_id].focal_px
-                camera.params = params
-                camera.has_prior_focal_length = True
-                database.update_camera(camera)
 
 
 def run_mapper(
@@ -63,6 +27,10 @@ def run_mapper(
         options.random_seed = seed
         options.num_threads = num_threads
         options.min_model_size = MIN_MODEL_FRAMES
+        # Positions need few tracks; all others are triangulated afterwards, at a tenth of the time.
+        options.mapper.track_required_tracks_per_view = TRACKS_PER_VIEW
+        options.mapper.ba_num_iterations = 2
+        options.mapper.skip_retriangulation = True
         progress(0, 1000, "solving for all cameras at once")
         models = pycolmap.global_mapping(database, images, out, options)
     else:
@@ -82,6 +50,18 @@ def run_mapper(
 
         models = pycolmap.incremental_mapping(database, images, out, options, next_image_callback=next_image)
     return sorted(models.values(), key=lambda m: (-m.num_reg_images(), -m.num_points3D()))
+
+
+def triangulate(
+    model: pycolmap.Reconstruction, database: Path, images: Path, scratch: Path, *, seed: int, num_threads: int
+) -> pycolmap.Reconstruction:
+    """The same cameras with points from all matches, those seen by two frames alone included, and lenses refined."""
+    options = pycolmap.IncrementalPipelineOptions()
+    options.random_seed = seed
+    options.num_threads = num_threads
+    options.extract_colors = False
+    options.triangulation.ignore_two_view_tracks = False
+    return pycolmap.triangulate_points(model, database, images, scratch, True, options, True)
 
 
 def adjust(model: pycolmap.Reconstruction, *, principal_point: bool = False, iterations: int = 30) -> None:
@@ -140,22 +120,17 @@ def map_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
     Returns:
         models: a summary for each, largest first; the largest lies in `out` (empty list: nothing was found).
-        votes: focal lengths voted, by camera; seconds.
+        lens: which lens models were tried; seconds.
     """
-    database, out = Path(arguments["database"]), Path(arguments["out"])
+    database, images, out = Path(arguments["database"]), Path(arguments["images"]), Path(arguments["out"])
     pycolmap.logging.minloglevel = 2
     pycolmap.set_random_seed(arguments["seed"])
     started = time.perf_counter()
-    copy = database.with_name("mapping.db")
-    shutil.copyfile(database, copy)
-    with pycolmap.Database.open(copy) as opened:
-        votes = vote_focals(opened)
-    _apply_votes(copy, votes)
     scratch = out.with_name(out.name + "-models")
     models = run_mapper(
         arguments["method"],
-        copy,
-        Path(arguments["images"]),
+        database,
+        images,
         scratch,
         seed=arguments["seed"],
         num_threads=arguments["num_threads"],
@@ -165,8 +140,12 @@ def map_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     summaries = []
     lens_trials: list[dict[str, Any]] = []
     if models:
-        progress(800, 1000, "refining cameras and points")
+        progress(800, 1000, "placing points")
         best = models[0]
+        best = triangulate(
+            best, database, images, scratch, seed=arguments["seed"], num_threads=arguments["num_threads"]
+        )
+        progress(870, 1000, "refining cameras and points")
         polish(best, error_px=arguments["filter_error_px"])
         progress(900, 1000, "choosing the lens model")
         models[0], lens_trials = best_lens(best, adjust)
@@ -175,10 +154,8 @@ def map_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         models[0].write(out)
         summaries = [_summary(m) for m in models]
     shutil.rmtree(scratch, ignore_errors=True)
-    copy.unlink()
     return {
         "models": summaries,
-        "votes": {str(k): {"focal_px": v.focal_px, "contrast": v.contrast, "pairs": v.pairs} for k, v in votes.items()},
         "lens": lens_trials,
         "seconds": {"mapping": mapped - started, "polish": time.perf_counter() - mapped},
     }

@@ -173,7 +173,7 @@ def reconstruct(extracted: Path, out: Path, options: SfmOptions, progress: Progr
             method=result.method,
             attempts=tuple(result.attempts),
             warnings=tuple(warnings),
-            focal_px=pinholes[main].focal_px,
+            focal_px=float(pinholes[main].focal_px),
             width=pinholes[main].width,
             height=pinholes[main].height,
         )
