@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -25,11 +26,10 @@ from tasks.extract.sharpness import ANALYSIS_SIDE_PX, blur_score
 from tasks.extract.size import fit
 from tasks.extract.write import FRAMES, frame_name, write_jpeg
 
-_FORMATS = ("JPEG", "MPO", "PNG", "HEIF")
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _HEAD_BYTES = 16
 _IN_FLIGHT = 2  # photos decoded at once; each may be a hundred megapixels
-_DAMAGE = (OSError, ValueError, SyntaxError, RuntimeError, EOFError, IndexError, KeyError, TypeError)
+_DAMAGE = (OSError, ValueError, SyntaxError, RuntimeError, EOFError, struct.error)
 _TURNS = {
     1: Orientation(),
     2: Orientation(flip_x=True),
@@ -163,7 +163,7 @@ def _find(source: _Source, options: ExtractOptions, progress: Progress, notes: l
     names = [name for name in source.names if not _is_litter(name)]
     for done, name in enumerate(names):
         progress(done, len(names), "looking at the photos")
-        if not _is_photo(source.head(name, _HEAD_BYTES)):
+        if _format(source.head(name, _HEAD_BYTES)) is None:
             others += 1
             continue
         if source.size(name) > options.max_photo_bytes:
@@ -216,21 +216,29 @@ def _is_litter(name: str) -> bool:
     return "__MACOSX" in parts or any(part.startswith(".") for part in parts)
 
 
-def _is_photo(head: bytes) -> bool:
-    if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
-        return True
-    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
+def _format(head: bytes) -> str | None:
+    """Pillow's name of the format that these first bytes announce; None if it is none of ours."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        return "HEIF"
+    return None
 
 
 def _open(data: bytes) -> Image.Image:
-    """The photo with its header read; pixels come later. Only the decoders of `_FORMATS` are tried."""
-    if data[4:8] == b"ftyp":
+    """The photo with its header read; pixels come later. Only the decoder of its own format is tried."""
+    kind = _format(data[:_HEAD_BYTES])
+    if kind is None:
+        raise ValueError("not a photo")
+    if kind == "HEIF":
         import pi_heif  # only where there is a HEIC photo: it loads a decoder
 
         pi_heif.register_heif_opener()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow, about sizes (checked by us) and damaged EXIF (not needed)
-        return Image.open(io.BytesIO(data), formats=_FORMATS)
+        return Image.open(io.BytesIO(data), formats=(kind,))
 
 
 def _tags(image: Image.Image) -> exif.PhotoTags:

@@ -101,7 +101,6 @@ class TestRefusedBeforeDecoding:
 
     def test_a_bomb_of_large_frames(self, tmp_path: Path, refused: Callable) -> None:
         path = write_repeated(tmp_path / "bomb.mp4", np.zeros((4320, 7680, 3), np.uint8), 300)
-        assert 300 * 7680 * 4320 > 300 * path.stat().st_size
         start = time.monotonic()
         refused(path, errors.FrameTooLarge)
         assert time.monotonic() - start < 10
