@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli import device
+from cli.context import usable_cores
 from cli.presets import DEFAULT_OF_DEVICE
 
 GIB = 1 << 30
@@ -89,7 +90,7 @@ def _compiler() -> Finding:
 
 
 def _cores() -> Finding:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = usable_cores()
     meaning = "all steps use them all" if usable > 1 else "expect twice the times given for two cores"
     return Finding(name="cores", state="ok" if usable > 1 else "note", value=str(usable), meaning=meaning)
 

@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command; ends the process with an exit code when it isn't 0."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    signal.signal(signal.SIGTERM, _terminated)
+    for wish_to_end in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs begin with SIGINT ignored
+        signal.signal(wish_to_end, _terminated)
     try:
         args = parser().parse_args(arguments)
         args.call(args)

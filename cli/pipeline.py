@@ -1,11 +1,12 @@
 """The four steps in order, each in its own process, finished ones reused, the result moved into place at the end."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli import digest
+from cli import context, digest
 from cli.display import Display, duration
 from cli.messages import Job
 from cli.presets import RunOptions
@@ -101,7 +102,7 @@ class _Run:
             done=lambda r: f"{r.get('num_gaussians', 0):,} Gaussians",
         ).folder
         self._workspace.worth_keeping = True
-        self._export(trained, posed)
+        self._export(inputs, trained, posed)
 
     def _step(
         self,
@@ -134,7 +135,7 @@ class _Run:
         self._finished[name] = finished
         return finished
 
-    def _export(self, trained: Path, posed: Path) -> None:
+    def _export(self, inputs: Inputs, trained: Path, posed: Path) -> None:
         workspace, display = self._workspace, self._display
         display.begin("export")
         workspace.drop("export")
@@ -143,7 +144,7 @@ class _Run:
             "trained": trained,
             "posed": posed,
             "out": part,
-            "context": _context(self._finished, self._options),
+            "context": _context(inputs, self._finished, self._options),
         }
         outcome = run_step(
             Job(function=EXPORT, arguments=arguments, out=workspace.out), display.advance, workspace.log_path("export")
@@ -181,8 +182,23 @@ def _train_options(options: RunOptions) -> Any:
     )
 
 
-def _context(finished: dict[str, Finished], options: RunOptions) -> Any:
-    raise NotImplementedError
+def _context(inputs: Inputs, finished: dict[str, Finished], options: RunOptions) -> Any:
+    from tasks.export.options import ReportContext
+
+    source = inputs.posed or inputs.source
+    extracted = finished["extract"].folder / "extract.json" if "extract" in finished else None
+    return ReportContext(
+        source=source.absolute().name if source is not None else "",
+        extract=json.loads(extracted.read_text()) if extracted is not None and extracted.is_file() else None,
+        stages={
+            name: {"seconds": step.seconds, "peak_memory_bytes": step.peak_memory_bytes, "reused": step.reused}
+            for name, step in finished.items()
+        },
+        versions=context.versions(),
+        preset=options.preset,
+        options=context.in_force(options, posed=inputs.posed is not None),
+        machine=context.machine(options.device),
+    )
 
 
 def _refuse_overlap(inputs: Inputs, out: Path) -> None:

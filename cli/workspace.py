@@ -156,7 +156,9 @@ class Workspace:
         """
         if isinstance(error, SplatflowError):
             for path in self.root.glob("*/*.part"):
-                if not (isinstance(error, MachineError) and (path / "out" / CHECKPOINT).exists()):
+                if isinstance(error, MachineError):
+                    _keep_checkpoint_only(path)
+                else:
                     remove(path)
         keep = self.worth_keeping and not isinstance(error, InputError)
         if self._fresh and not keep and (isinstance(error, SplatflowError) or not self._anything_to_resume()):
@@ -261,6 +263,16 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _keep_checkpoint_only(container: Path) -> None:
+    checkpoint = container / "out" / CHECKPOINT
+    if not checkpoint.is_file():
+        remove(container)
+        return
+    for path in [*container.iterdir(), *checkpoint.parent.iterdir()]:
+        if path not in (checkpoint, checkpoint.parent):
+            remove(path)
 
 
 def _plain(value: Any) -> Any:
