@@ -89,11 +89,13 @@ def test_needles_and_discs(simd: str, seed: int) -> None:
     assert_agrees(native.rasterization, replace(splats, scales=thin), fragile=0.01)
 
 
+@pytest.mark.parametrize("seed", range(61, 65))
 @pytest.mark.parametrize("mode", ["classic", "antialiased"])
-def test_needles_longer_than_the_image(simd: str, mode: str) -> None:
-    splats = random_splats(40, width=39, height=22, size=1.0, spread=1.0, seed=60)
+def test_needles_longer_than_the_image(simd: str, mode: str, seed: int) -> None:
+    # the derivative of a needle's inverse covariance is a small difference of large numbers, unless it is taken with care
+    splats = random_splats(200, width=47, height=56, size=0.4, spread=3.6, opacity=(0.0, 1.0), seed=seed)
     splats = replace(splats, scales=splats.scales * torch.tensor([10.0, 1.0, 0.01]))
-    assert_agrees(native.rasterization, splats, fragile=0.01, rasterize_mode=mode)
+    assert_agrees(native.rasterization, splats, rasterize_mode=mode)
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -16,20 +16,25 @@ typedef float Four __attribute__((vector_size(16)));
 static_assert(kPairGrad == 12, "pair gradients are summed as three vectors of four");
 
 struct Projection {
-  vf p[3];          // mean in the camera frame
-  vf inv_z, ax, ay;  // 1/z and the clamped x/z, y/z of the Jacobian
-  vi in_x, in_y;     // whether they were left unclamped
-  vf rot[3][3];      // rotation of the Gaussian
+  vf p[3];            // mean in the camera frame
+  vf inv_z, ax, ay;   // 1/z and the clamped x/z, y/z of the Jacobian
+  vi in_x, in_y;      // whether they were left unclamped
+  vf rot[3][3];       // rotation of the Gaussian
   vf q[4], inv_norm;  // unit quaternion wxyz
   vf scale[3];
-  vf m[3][3];       // cam_from_world rotation * rot * diag(scale)
-  vf a0[3], a1[3];  // rows of J * m
+  vf m[3][3];                   // cam_from_world rotation * rot * diag(scale)
+  vf a0[3], a1[3];              // rows of J * m
   vf cov_a, cov_b, cov_d, det;  // dilated image covariance
+  vf cross[3];                  // a0 x a1, whose squared length is the determinant before dilation
   vf comp;                      // antialiasing factor on the opacity (1 in classic mode)
   vf conic_a, conic_b, conic_c;
   vf u, v;
   vf opacity;  // after antialiasing
 };
+
+SF_INLINE void cross_product(const vf a[3], const vf b[3], vf out[3]) {
+  for (int k = 0; k < 3; k++) out[k] = a[(k + 1) % 3] * b[(k + 2) % 3] - a[(k + 2) % 3] * b[(k + 1) % 3];
+}
 
 SF_INLINE void project_lanes(const Scene& s, const CameraView& cam, const Lanes& lanes, Projection& o) {
   vf mean[3];
@@ -69,8 +74,8 @@ SF_INLINE void project_lanes(const Scene& s, const CameraView& cam, const Lanes&
   o.cov_a = raw_a + cam.eps2d;
   o.cov_d = raw_d + cam.eps2d;
   // det = det_raw + eps (raw_a + raw_d) + eps^2 with det_raw = |a0 x a1|^2: no cancellation for needle-like Gaussians
-  const vf cx = o.a0[1] * o.a1[2] - o.a0[2] * o.a1[1], cy = o.a0[2] * o.a1[0] - o.a0[0] * o.a1[2], cz = o.a0[0] * o.a1[1] - o.a0[1] * o.a1[0];
-  const vf det_raw = cx * cx + cy * cy + cz * cz;
+  cross_product(o.a0, o.a1, o.cross);
+  const vf det_raw = o.cross[0] * o.cross[0] + o.cross[1] * o.cross[1] + o.cross[2] * o.cross[2];
   o.det = det_raw + cam.eps2d * (raw_a + raw_d + cam.eps2d);
   const vf inv_det = 1.0f / vmax(o.det, splat(1e-30f));
   o.conic_a = o.cov_d * inv_det;
@@ -250,30 +255,29 @@ static void project_backward(const Scene& s, const CameraView& cam, const uint32
     const vf s0 = load(sums[0]), sx = load(sums[1]), sy = load(sums[2]), sxx = load(sums[3]), sxy = load(sums[4]), syy = load(sums[5]);
     const vf v_u = -(o.conic_a * sx + o.conic_b * sy), v_v = -(o.conic_b * sx + o.conic_c * sy);
     const vf v_opacity_eff = s0 / vmax(o.opacity, splat(1e-30f));
-    const vf g00 = -0.5f * sxx, g01 = -0.5f * sxy, g11 = -0.5f * syy;  // dL/dconic as a symmetric matrix
-    // dL/dcov = -K G K
-    const vf k00 = o.conic_a, k01 = o.conic_b, k11 = o.conic_c;
-    const vf t00 = k00 * g00 + k01 * g01, t01 = k00 * g01 + k01 * g11, t10 = k01 * g00 + k11 * g01, t11 = k01 * g01 + k11 * g11;
-    vf v_a = -(t00 * k00 + t01 * k01), v_d = -(t10 * k01 + t11 * k11), v_b = -2.0f * (t00 * k01 + t01 * k11);
+    // conic = (cov_d, -cov_b, cov_a) / det, and det from a0 x a1: through the inverse's own derivative, -K G K, the gradient
+    // of a needle would be the small difference of large numbers
+    const vf v_conic_a = -0.5f * sxx, v_conic_b = -sxy, v_conic_c = -0.5f * syy;
+    const vf inv_det = 1.0f / vmax(o.det, splat(1e-30f));
+    vf v_det = -inv_det * (v_conic_a * o.conic_a + v_conic_b * o.conic_b + v_conic_c * o.conic_c);
+    vf v_det_raw = v_det;
     if (cam.antialiased) {
-      // comp = sqrt(det_raw / det): det_raw is tiny for needles, so its gradient is dropped there (as gsplat bounds it)
-      const vf raw_a = o.cov_a - cam.eps2d, raw_d = o.cov_d - cam.eps2d;
-      const vf det_raw = o.comp * o.comp * o.det;
-      const vi sound = det_raw > 1e-6f * o.det;
-      const vf inv_raw = masked(sound, 1.0f / vmax(det_raw, splat(1e-30f))), inv_det = 1.0f / o.det;
-      const vf v_comp = v_opacity_eff * gather(s.opacities, lanes, 1, 0);
-      const vf half = masked(sound, 0.5f * v_comp * o.comp);
-      v_a += half * (raw_d * inv_raw - o.cov_d * inv_det);
-      v_d += half * (raw_a * inv_raw - o.cov_a * inv_det);
-      v_b += half * -2.0f * o.cov_b * (inv_raw - inv_det);
+      // log(comp) = (log(det_raw) - log(det)) / 2, whose gradient is that of log(opacity), s0; comp >= 1/255 for what is seen
+      const vf half = 0.5f * s0 * inv_det;
+      v_det -= half;
+      v_det_raw = v_det + half / vmax(o.comp * o.comp, splat(1e-6f));
     }
+    const vf v_a = v_conic_c * inv_det + cam.eps2d * v_det, v_d = v_conic_a * inv_det + cam.eps2d * v_det, v_b = -v_conic_b * inv_det;
     const vf v_opacity = v_opacity_eff * o.comp;
     vf v_a0[3], v_a1[3], v_m[3][3];
     vf dot0 = splat(0.0f), dot1 = splat(0.0f), v_ax = splat(0.0f), v_ay = splat(0.0f);
     const vf jx = cam.fx * o.inv_z, jy = cam.fy * o.inv_z;
+    vf by_a0[3], by_a1[3];  // half the gradient of det_raw
+    cross_product(o.a1, o.cross, by_a0);
+    cross_product(o.cross, o.a0, by_a1);
     for (int c = 0; c < 3; c++) {
-      v_a0[c] = 2.0f * v_a * o.a0[c] + v_b * o.a1[c];
-      v_a1[c] = 2.0f * v_d * o.a1[c] + v_b * o.a0[c];
+      v_a0[c] = 2.0f * (v_a * o.a0[c] + v_det_raw * by_a0[c]) + v_b * o.a1[c];
+      v_a1[c] = 2.0f * (v_d * o.a1[c] + v_det_raw * by_a1[c]) + v_b * o.a0[c];
       v_m[0][c] = jx * v_a0[c];
       v_m[1][c] = jy * v_a1[c];
       v_m[2][c] = -(o.ax * v_m[0][c] + o.ay * v_m[1][c]);
