@@ -27,6 +27,10 @@ class Backend:
         """Which Gaussians (N,) the one view rendered has shown; None where the optimiser visits all."""
         return meta["visible"][0] if self.sparse else None
 
+    def pull(self, meta: dict[str, Any]) -> Tensor:
+        """Length (N,) of the loss's gradient with respect to each projected centre, after the backward pass."""
+        return meta["means2d"][0].grad.norm(dim=-1)
+
 
 def choose_backend(device: Literal["auto", "cpu", "cuda"], threads: int | None) -> Backend:
     """The backend for `device`; `auto` takes CUDA where both PyTorch and gsplat have it.

@@ -38,6 +38,7 @@ class TrainState:
     step_seconds: list[float] = field(default_factory=list)  # of the last steps, at full training size
     history: list[dict[str, float]] = field(default_factory=list)
     initial_gaussians: int = 0
+    score: Tensor | None = None  # (N,) how much each Gaussian is pulled about since the last densification
     whole: bool = True  # false in the middle of a step
 
     def state_dict(self) -> dict[str, Any]:
@@ -52,6 +53,7 @@ class TrainState:
             "step_seconds": self.step_seconds,
             "history": self.history,
             "initial_gaussians": self.initial_gaussians,
+            "score": self.score,
         }
 
 
@@ -89,7 +91,14 @@ def restored_state(saved: dict[str, Any], backend: Backend) -> TrainState:
     generator = torch.Generator(device=backend.device)
     generator.set_state(saved["generator"])
     rest = {k: saved[k] for k in ("step", "order", "seconds", "step_seconds", "history", "initial_gaussians")}
-    return TrainState(params=params, optimizer=optimizer, generator=generator, **rest)
+    score = saved["score"]
+    return TrainState(
+        params=params,
+        optimizer=optimizer,
+        generator=generator,
+        score=None if score is None else score.to(backend.device),
+        **rest,
+    )
 
 
 class TrainingViews:
@@ -189,8 +198,12 @@ def fit(
         regularised.backward()
         rates = learning_rates(recipe, params, radius, step, options.steps, backend.device)
         state.optimizer.step(params, rates, step=step + 1, visible=backend.visible(meta))
+        if recipe.score == "gradient" and step + 1 <= policy.stop:
+            pull = backend.pull(meta)
+            state.score = pull if state.score is None else state.score + pull
         if policy.due(step + 1):
-            densify(params, state.optimizer, policy, None, state.generator)
+            densify(params, state.optimizer, policy, state.score, state.generator)
+            state.score = None
         if step + 1 <= policy.stop:
             add_noise(params, recipe.mean_lr(step, options.steps) * radius, policy, state.generator)
         state.step += 1

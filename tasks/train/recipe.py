@@ -30,6 +30,7 @@ class Recipe:
         (0.3, 1.0),
     )  # from this part of the steps on, this part of the side
     sh_from: tuple[float, ...] = (0.0, 0.15, 0.3, 0.45)  # part of the steps at which each degree begins
+    score: str = "opacity"
     densify_from: float = 0.05
     densify_to: float = 0.75
     grown_by: float = 0.5  # part of the steps by which the cap is reached
