@@ -5,6 +5,7 @@ Everything is given relative to the number of steps, so that 500 and 25,000 step
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from tasks.train.densify import DensifyPolicy
 
@@ -13,24 +14,21 @@ from tasks.train.densify import DensifyPolicy
 class Recipe:
     """Constants of a run; the learning rates are those of 3DGS, per unit of `scene_radius` for the means."""
 
-    lr_means: float = 1.6e-4
-    lr_means_last: float = 1.6e-6
+    lr_means: float = 1.6e-3
+    lr_means_last: float = 1.6e-5
     lr_quats: float = 1e-3
-    lr_scales: float = 5e-3
+    lr_scales: float = 1e-2
     lr_opacities: float = 5e-2
-    lr_sh_first: float = 2.5e-3
-    lr_sh_rest: float = 2.5e-3 / 20
+    lr_sh_first: float = 5e-3
+    lr_sh_rest: float = 5e-4
     lr_last_factor: float = 1.0  # of all but the means, reached at the last step
     ssim_lambda: float = 0.2
     opacity_reg: float = 0.01
     scale_reg: float = 0.01
     initial_opacity: float = 0.1
-    sizes: tuple[tuple[float, float], ...] = (
-        (0.0, 0.5),
-        (0.3, 1.0),
-    )  # from this part of the steps on, this part of the side
+    sizes: tuple[tuple[float, float], ...] = ((0.0, 0.25), (0.1, 0.5), (0.4, 1.0))  # from this part of the steps on, this part of the side
     sh_from: tuple[float, ...] = (0.0, 0.15, 0.3, 0.45)  # part of the steps at which each degree begins
-    score: str = "opacity"
+    score: Literal["gradient", "opacity"] = "gradient"  # adds Gaussians by pull on their centres, or as in the paper
     densify_from: float = 0.05
     densify_to: float = 0.75
     grown_by: float = 0.5  # part of the steps by which the cap is reached

@@ -12,7 +12,7 @@ from tasks.train.options import TrainOptions
 from tasks.train.step import train
 from tests.support.posed import write_posed
 
-STEPS = 240
+STEPS = 160
 
 
 class Stop(Exception):
