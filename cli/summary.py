@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from cli.display import duration
 
@@ -15,13 +14,9 @@ FILES = ("report.html", "scene.ply", "scene.spz", "preview.jpg")
 def show(console: Console, out: Path) -> None:
     """Prints the figures of `out/report.json`, its warnings, and where things are."""
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold")
-    table.add_column()
-    for name, value in rows(report):
-        table.add_row(name, value)
     console.print()
-    console.print(table)
+    for name, value in rows(report):
+        console.print(f"{name:<14} {value}", markup=False, highlight=False, soft_wrap=True)
     for warning in report.get("warnings", []):
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     for name in FILES:
