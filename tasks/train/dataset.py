@@ -97,7 +97,7 @@ def load_dataset(posed: Path) -> Dataset:
     ):
         raise BadPosedInput("The model holds poses or focal lengths that are not finite positive numbers.")
     points = np.array([p.xyz for p in model.points3D.values()], np.float32)
-    colors = np.array([p.color for p in model.points3D.values()], np.float32) / 255
+    colors = np.array([p.color for p in model.points3D.values()], np.float32) / np.float32(255)
     sound = np.isfinite(points).all(axis=1)
     held = set(held_out_names(view.name for view in views))
     views.sort(key=lambda view: view.name)

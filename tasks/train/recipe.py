@@ -26,13 +26,18 @@ class Recipe:
     opacity_reg: float = 0.01
     scale_reg: float = 0.01
     initial_opacity: float = 0.1
-    sizes: tuple[tuple[float, float], ...] = ((0.0, 0.25), (0.1, 0.5), (0.4, 1.0))  # from this part of the steps on, this part of the side
+    sizes: tuple[tuple[float, float], ...] = (
+        (0.0, 0.25),
+        (0.1, 0.5),
+        (0.4, 1.0),
+    )  # from this part of the steps on, this part of the side
     sh_from: tuple[float, ...] = (0.0, 0.15, 0.3, 0.45)  # part of the steps at which each degree begins
     score: Literal["gradient", "opacity"] = "gradient"  # adds Gaussians by pull on their centres, or as in the paper
     densify_from: float = 0.05
     densify_to: float = 0.75
     grown_by: float = 0.5  # part of the steps by which the cap is reached
     densify_times: int = 40
+    noise: float = 5e5
 
     def size_factor(self, step: int, steps: int) -> float:
         """Part of the full training size that `step` (counted from 0) is trained at."""
@@ -58,4 +63,6 @@ class Recipe:
         every = max(1, (stop - start) // self.densify_times)
         growing = max(1, int((self.grown_by - self.densify_from) * steps) // every)
         growth = max(1.0, cap / max(1, initial)) ** (1 / growing) if cap > initial else 1.0
-        return DensifyPolicy(start=max(1, start), stop=stop, every=every, cap=cap, growth=growth * 1.0001)
+        return DensifyPolicy(
+            start=max(1, start), stop=stop, every=every, cap=cap, growth=growth * 1.0001, noise=self.noise
+        )

@@ -74,6 +74,8 @@ def train(posed: Path, out: Path, options: TrainOptions, progress: Progress) -> 
     state = restored_state(saved, backend) if saved else fresh_state(dataset, options, backend, recipe)
     progress(state.step, options.steps, "loading pictures")
     warnings = input_warnings(dataset)
+    if backend.note:
+        warnings.append(f"Trained on the CPU although a GPU is there. {backend.note}")
     views = TrainingViews(dataset.training, options.train_side_px, backend)
     with single_threaded_torch(backend):
         run(state, views, dataset, out, key, options, recipe, backend, progress)
