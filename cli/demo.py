@@ -4,7 +4,6 @@ The scene is made by formulas from a seed: it is ours to show, and the same on e
 known exactly, so that tests use it as the truth.
 """
 
-import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from cli import demo_textures as textures
 from cli.demo_surfaces import Cover, Patch, Texture, box_faces, cover, plane, sphere, torus, turned
-from tasks.errors import DiskFull, OutputUnwritable
+from tasks.gaussians.files import writing
 from tasks.gaussians.model import Gaussians
 
 Array = NDArray[np.float64]
@@ -123,14 +122,14 @@ def write_clip(path: Path, *, frames: int = 60, seed: int = 0, coarseness: float
     """
     scene, cameras = demo_scene(seed, coarseness=coarseness), demo_cameras(frames)
     draft = path.with_name(f".{path.stem}.part.mp4")
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _encode(draft, (render(scene, cameras, i) for i in range(frames)))
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        kind = DiskFull if error.errno == errno.ENOSPC else OutputUnwritable
-        raise kind(f"Can't write {path} ({error.strerror}); choose another place for the demo clip.") from error
+        try:
+            _encode(draft, (render(scene, cameras, i) for i in range(frames)))
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
 
 
 def _encode(path: Path, frames) -> None:
