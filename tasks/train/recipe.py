@@ -16,9 +16,9 @@ class Recipe:
 
     lr_means: float = 1.6e-3
     lr_means_last: float = 1.6e-5
-    lr_quats: float = 1e-3
+    lr_quats: float = 5e-3
     lr_scales: float = 1e-2
-    lr_opacities: float = 5e-2
+    lr_opacities: float = 0.1
     lr_sh_first: float = 5e-3
     lr_sh_rest: float = 5e-4
     lr_last_factor: float = 1.0  # of all but the means, reached at the last step

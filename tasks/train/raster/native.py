@@ -28,6 +28,11 @@ def simd_level() -> str:
     return _native.simd_level()
 
 
+def _numpy(tensors: list[Tensor]) -> tuple[Any, Any, Any, Any, Any]:
+    means, quats, scales, opacities, colors = (tensor.numpy() for tensor in tensors)
+    return means, quats, scales, opacities, colors
+
+
 class _Rasterize(torch.autograd.Function):
     @staticmethod
     def forward(ctx, means2d, means, quats, scales, opacities, colors, viewmat, K, width, height, background, options):
@@ -37,7 +42,7 @@ class _Rasterize(torch.autograd.Function):
         alpha = torch.empty(height, width, 1)
         arrays = [t.detach().contiguous() for t in (means, quats, scales, opacities, colors)]
         frame = _native.forward(
-            *(a.numpy() for a in arrays), degree, viewmat.contiguous().numpy(), K.contiguous().numpy(), width, height,
+            *_numpy(arrays), degree, viewmat.contiguous().numpy(), K.contiguous().numpy(), width, height,
             near_plane, far_plane, eps2d, antialiased, background.detach().contiguous().numpy(), image.numpy(), alpha.numpy(), threads,
         )  # fmt: skip
         info["frame"] = frame
@@ -54,8 +59,8 @@ class _Rasterize(torch.autograd.Function):
         v_means2d = torch.empty(len(arrays[0]), 2)
         v_image = v_image.contiguous()
         _native.backward(
-            ctx.frame, *(a.numpy() for a in arrays), ctx.degree, v_image.numpy(), v_alpha.contiguous().numpy(),
-            *(g.numpy() for g in grads), v_means2d.numpy(), ctx.threads,
+            ctx.frame, *_numpy(arrays), ctx.degree, v_image.numpy(), v_alpha.contiguous().numpy(),
+            *_numpy(grads), v_means2d.numpy(), ctx.threads,
         )  # fmt: skip
         v_background = (v_image * (1.0 - alpha)).sum((0, 1)) if ctx.needs_input_grad[10] else None
         return v_means2d, *grads, None, None, None, None, v_background, None
