@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 TRACKING_SIDE_PX = 320  # long side of the picture that is tracked
-_POINTS = 300
+_POINTS = 200
 _ANCHOR_REACH = 0.04  # new points after this much net motion, as a share of the long side
 _LOST_STEP = 0.25  # motion assumed where tracking fails: a jump or a cut
 _UNKNOWN_STEP = 0.005  # motion assumed where there is nothing to track, but the picture changes

@@ -24,6 +24,7 @@ from tasks.extract.record import Progress
 from tasks.extract.select import choose
 from tasks.extract.sharpness import ANALYSIS_SIDE_PX, blur_score
 from tasks.extract.size import fit
+from tasks.extract.wording import counted
 from tasks.extract.write import FRAMES, frame_name, write_jpeg
 
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
@@ -107,7 +108,7 @@ def _extract(source: _Source, folder: Path, options: ExtractOptions, progress: P
         raise NoPhotos(f"{source.label} holds no JPEG, PNG or HEIC photo that can be read; give photos of one scene.")
     if len(photos) < options.min_frames:
         raise TooFewFrames(
-            f"{source.label} holds {len(photos)} photos, and at least {options.min_frames} are needed; take some "
+            f"{source.label} holds {counted(len(photos), 'photo')}, and at least {options.min_frames} are needed; take some "
             "dozens while walking around the scene."
         )
     blurs = _judge(source, photos, options, progress) if len(photos) > options.max_frames else None
@@ -137,9 +138,11 @@ def _extract(source: _Source, folder: Path, options: ExtractOptions, progress: P
             focal_px[name] = round(photo.tags.focal_over_long_side * max(size), 3)
     lost = len(kept) - len(frames)
     if lost:
-        notes.append(f"{lost} photos are damaged and were left out.")
+        notes.append(f"Left out: {counted(lost, 'damaged photo')}.")
     if len(frames) < options.min_frames:
-        raise NoPhotos(f"Only {len(frames)} photos of {source.label} can be decoded; copy them from the camera again.")
+        raise NoPhotos(
+            f"Only {counted(len(frames), 'photo')} of {source.label} can be decoded; copy them from the camera again."
+        )
     return {
         "kind": "photos",
         "ordered": False,
@@ -195,11 +198,11 @@ def _find(source: _Source, options: ExtractOptions, progress: Progress, notes: l
             "originals."
         )
     if others:
-        notes.append(f"{others} files that are no JPEG, PNG or HEIC photos were left out.")
+        notes.append(f"Left out: {counted(others, 'file')} of other kinds than JPEG, PNG and HEIC.")
     if damaged:
-        notes.append(f"{damaged} damaged photos were left out.")
+        notes.append(f"Left out: {counted(damaged, 'damaged photo')}.")
     if small:
-        notes.append(f"{small} photos under {options.min_side_px} pixels were left out.")
+        notes.append(f"Left out: {counted(small, 'photo')} under {options.min_side_px} pixels on the short side.")
     return photos
 
 

@@ -8,6 +8,7 @@ import av
 import numpy as np
 from av.filter import Graph
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 
 REFERENCE_WHITE_NITS = 203.0  # ITU-R BT.2408: diffuse white in HLG and PQ; becomes the top of the SDR range
 HLG_PEAK_NITS = 1000.0
@@ -71,18 +72,20 @@ class TableFilter:
         axis = np.linspace(0, 1, _GRID)
         blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # the file wants red to change fastest
         table = color_map(np.stack([red, green, blue], axis=-1)).reshape(-1, 3)
-        lines = "\n".join(f"{r:.5f} {g:.5f} {b:.5f}" for r, g, b in table.tolist())
+        template = "%.5f %.5f %.5f\n" * len(table)
+        lines = template % tuple(table.ravel().tolist())  # one formatting of 800,000 numbers: three times faster
         self._graph = Graph()
         source = self._graph.add("buffer", f"video_size={width}x{height}:pix_fmt=gbrp16le:time_base=1/1000")
         with tempfile.TemporaryDirectory(prefix="splatflow-") as folder:
             path = Path(folder) / "table.cube"
-            path.write_text(f"LUT_3D_SIZE {_GRID}\n{lines}\n", encoding="ascii")
+            path.write_text(f"LUT_3D_SIZE {_GRID}\n{lines}", encoding="ascii")
             lut = self._graph.add("lut3d", file=str(path), interp="tetrahedral")  # read here, not needed later
         sink = self._graph.add("buffersink")
         source.link_to(lut)
         lut.link_to(sink)
         self._graph.configure()
         self._frames = 0
+        self._reformatter = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
         """frame: `gbrp16le`, coded R'G'B'.  Returns `gbrp`, sRGB."""
@@ -91,7 +94,7 @@ class TableFilter:
         self._graph.push(frame)
         mapped = self._graph.pull()
         assert isinstance(mapped, av.VideoFrame)
-        return mapped.reformat(format="gbrp")
+        return self._reformatter.reformat(mapped, format="gbrp")
 
 
 def pq_eotf(code: np.ndarray) -> np.ndarray:

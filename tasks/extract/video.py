@@ -11,16 +11,18 @@ from typing import Any
 
 import cv2
 import numpy as np
+from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, Interpolation, VideoReformatter
 
-from tasks.errors import NoFrames, NoParallax, TooFewFrames, TruncatedVideo
+from tasks.errors import NoFrames, NoParallax, TooFewFrames, TruncatedVideo, UnsupportedCodec
 from tasks.extract import color, decode, motion, orient, sharpness
 from tasks.extract.options import ExtractOptions
 from tasks.extract.probe import Probe, probe
 from tasks.extract.record import Progress
 from tasks.extract.select import choose
 from tasks.extract.size import fit, square_pixels
+from tasks.extract.wording import counted
 from tasks.extract.write import FRAMES, frame_name, write_jpeg
 
 _CANDIDATES_PER_FRAME = 2  # of all frames, at most about so many times `max_frames` are written for a while
@@ -73,6 +75,10 @@ def extract_video(source: Path, folder: Path, options: ExtractOptions, progress:
     try:
         seen = _watch(clip, options, progress, counts, writer)
         writer.finish()
+    except FFmpegError as error:  # of the conversion: the decoder's own are counted where they happen
+        raise UnsupportedCodec(
+            f"The pictures of {source.name} are coded in a way that can't be converted here; convert it to H.264 first."
+        ) from error
     finally:
         writer.close()
     warnings = [*clip.warnings, *_check(clip, counts, seen, options)]
@@ -235,18 +241,21 @@ def _check(clip: Probe, counts: decode.DecodeCounts, seen: _Pass, options: Extra
         )
     if different < options.min_frames:
         raise TooFewFrames(
-            f"{name} has {counts.decoded} frames, and at least {options.min_frames} different ones are needed; film "
+            f"{name} has {counted(counts.decoded, 'frame')}, and at least {options.min_frames} different ones are needed; film "
             "for some seconds while walking around the scene."
         )
     warnings = []
     if share < 0.97:
         warnings.append(f"Only {counts.decoded} of {clip.frames} frames could be decoded; the file is damaged.")
     elif counts.damaged:
-        warnings.append(f"The file is damaged in {counts.damaged} places; the frames there may show errors.")
+        warnings.append(f"The file is damaged in {counted(counts.damaged, 'place')}; the frames there may show errors.")
     if counts.backward:
-        warnings.append(f"{counts.backward} timestamps run backwards; the frames are taken in the order of the file.")
+        warnings.append(
+            f"Timestamps run backwards in {counted(counts.backward, 'place')}; the frames are taken in the order of the "
+            "file."
+        )
     if counts.resized:
-        warnings.append(f"{counts.resized} frames of another size than the first were left out.")
+        warnings.append(f"Left out: {counted(counts.resized, 'frame')} of another size than the first.")
     if counts.interlaced > counts.decoded // 2:
         warnings.append("The video is interlaced, which blurs moving edges; record progressively if you can.")
     moved = seen.candidates[-1].position

@@ -69,7 +69,7 @@ def test_a_zip_is_known_by_content(tmp_path: Path, run: Callable, suffix: str) -
     archive = _zip(tmp_path / f"photos.{suffix}", folder)
     result = run(archive)
     assert result.record.frames_kept == 5
-    assert any("1 files" in warning for warning in result.record.warnings)
+    assert any("1 file " in warning for warning in result.record.warnings)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
