@@ -15,6 +15,13 @@ def test_the_device_chooses_the_preset() -> None:
     assert (full.preset, full.steps, full.max_gaussians, full.max_frames) == ("full", 25_000, 1_000_000, 600)
 
 
+def test_the_readme_tells_the_presets() -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    for name, p in presets.PRESETS.items():
+        row = f"| {name} | {p['steps']:,} | {p['max_gaussians']:,} | {p['max_frames']:,} | {p['train_side_px']:,} px |"
+        assert row in readme
+
+
 def test_cpu_standard_is_what_the_readme_says() -> None:
     standard = presets.resolve(preset="standard", device="cpu", overrides={})
     assert (standard.steps, standard.max_frames) == (3_000, 150)
