@@ -5,6 +5,7 @@ whole process when one of their checks fails. In a child they can be stopped at 
 random seeds, which are global to a process, as they like. The child ends by itself when its parent is gone.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -57,7 +58,9 @@ def run_in_child(function: str, arguments: dict[str, Any], progress: Progress, *
         text=True,
         start_new_session=True,  # Ctrl-C in a terminal reaches us alone; we end the child
     )
-    assert process.stdin and process.stdout and process.stderr
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     lines: queue.Queue[str | None] = queue.Queue()
     tail: list[str] = []
 
@@ -110,10 +113,8 @@ def run_in_child(function: str, arguments: dict[str, Any], progress: Progress, *
         for reader in readers:
             reader.join(timeout=5)
         for stream in (process.stdin, process.stdout, process.stderr):
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 stream.close()
-            except BrokenPipeError:
-                pass
     if failure:
         raise _error_classes()[failure[0]](failure[1])
     if finished and status == 0:

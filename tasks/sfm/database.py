@@ -68,3 +68,9 @@ def write_geometries(path: Path, geometries: Mapping[Pair, pycolmap.TwoViewGeome
 def frame_index(database_id: int) -> int:
     """Place in the capture of a database id: the inverse of `image_id`."""
     return database_id - 1
+
+
+def count_verified(path: Path) -> int:
+    """Pairs with a two-view geometry."""
+    with pycolmap.Database.open(path) as database:
+        return database.num_verified_image_pairs()

@@ -17,17 +17,20 @@ MIN_RATIO, MAX_RATIO = (
 )  # of the long side: 110 degrees to 14 degrees; phones and action cameras lie well inside
 GRID = 160
 COST_SCALE = 0.05
+MIN_CONTRAST = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class FocalVote:
     """Attributes:
     focal_px: where the cost is least.
+    clear: whether the pairs say anything: the minimum is deep enough, and not at the end of the grid.
     contrast: 1 - least cost / median cost over the grid; near 0 when the pairs say nothing.
     pairs: fundamental matrices that voted.
     """
 
     focal_px: float
+    clear: bool
     contrast: float
     pairs: int
 
@@ -55,8 +58,10 @@ def vote(fundamentals: Sequence[np.ndarray], weights: Sequence[float], *, width:
     w = np.asarray(weights, np.float64)
     cost = (w[:, None] * (gap**2 / (gap**2 + COST_SCALE**2))).sum(0) / max(w.sum(), 1e-12)
     best = int(cost.argmin())
+    contrast = float(1.0 - cost[best] / max(float(np.median(cost)), 1e-12))
     return FocalVote(
         focal_px=float(grid[best]),
-        contrast=float(1.0 - cost[best] / max(float(np.median(cost)), 1e-12)),
+        clear=contrast >= MIN_CONTRAST and GRID // 20 <= best < GRID - GRID // 20,
+        contrast=contrast,
         pairs=len(fundamentals),
     )

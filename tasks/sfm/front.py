@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,18 @@ import pycolmap
 
 from tasks.sfm.capture import Capture, read_capture
 from tasks.sfm.child import Progress
-from tasks.sfm.database import frame_index, image_id, write_database, write_geometries, write_matches
-from tasks.sfm.focal import vote
+from tasks.sfm.database import count_verified, frame_index, image_id, write_database, write_geometries, write_matches
 from tasks.sfm.features import Features, detect_all
+from tasks.sfm.focal import vote
+from tasks.sfm.lens import starting_lens
 from tasks.sfm.matching import Pair, match_all, unit_descriptors
 from tasks.sfm.pairs import exhaustive_pairs, sequential_pairs
 from tasks.sfm.retrieval import confirm, propose, similarity_matrix
-from tasks.sfm.verification import Epipolar, calibrate_all, verify_all
+from tasks.sfm.verification import Epipolar, calibrate_all, homography_shares, verify_all
 
 CONFIRM_MATCHES = 12
 MIN_VOTE_INLIERS = 30
-MIN_VOTE_CONTRAST = 0.1  # less means that the pairs say nothing about the focal length
-CAMERA_MODEL = "OPENCV"  # recovers focal length and distortion of phones and action cameras; see lens.py for wider ones
+MAX_VOTE_HOMOGRAPHY = 0.8
 
 
 def choose_pairs(
@@ -68,17 +69,27 @@ def _save_features(path: Path, features: list[Features]) -> None:
         )
 
 
-def _vote(database: Path, capture: Capture, verified: dict[Pair, Epipolar]) -> dict[str, dict[str, float]]:
-    """Give every camera without a known focal length the one that its own pairs vote for; kept for later calls."""
+def _vote(
+    database: Path, capture: Capture, verified: dict[Pair, Epipolar], shares: dict[Pair, float]
+) -> dict[str, dict[str, Any]]:
+    """Give every camera without a known focal length the one that its own pairs vote for; kept for later calls.
+
+    Pairs that a homography explains don't vote: their fundamental matrix is arbitrary.
+    """
     kept = database.with_suffix(".votes.json")
     if kept.exists():
         return json.loads(kept.read_text())
-    votes: dict[str, dict[str, float]] = {}
+    votes: dict[str, dict[str, Any]] = {}
     with pycolmap.Database.open(database) as db:
         camera_of = [db.read_image(image_id(i)).camera_id for i in range(len(capture))]
         for camera in db.read_all_cameras():
-            own = [e for (i, j), e in verified.items() if camera_of[i] == camera_of[j] == camera.camera_id]
-            own = [e for e in own if len(e.matches) >= MIN_VOTE_INLIERS]
+            own = [
+                verified[i, j]
+                for (i, j), share in shares.items()
+                if camera_of[i] == camera_of[j] == camera.camera_id
+                and share < MAX_VOTE_HOMOGRAPHY
+                and len(verified[i, j].matches) >= MIN_VOTE_INLIERS
+            ]
             if camera.has_prior_focal_length or not own:
                 continue
             found = vote(
@@ -87,8 +98,8 @@ def _vote(database: Path, capture: Capture, verified: dict[Pair, Epipolar]) -> d
                 width=camera.width,
                 height=camera.height,
             )
-            votes[str(camera.camera_id)] = {"focal_px": found.focal_px, "contrast": found.contrast, "pairs": found.pairs}
-            if found.contrast < MIN_VOTE_CONTRAST:
+            votes[str(camera.camera_id)] = asdict(found)
+            if not found.clear:
                 continue
             params = camera.params.copy()
             params[list(camera.focal_length_idxs())] = found.focal_px
@@ -136,7 +147,7 @@ def match_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
             progress=lambda done, total: progress(int(350 * done / total), 1000, f"features {done} of {total}"),
         )
         _save_features(stored, features)
-        write_database(database, capture, features, model=CAMERA_MODEL)
+        write_database(database, capture, features, model=starting_lens(len(capture)))
     lap("features")
     descriptors = [unit_descriptors(f) for f in features]
     pairs = choose_pairs(
@@ -170,10 +181,12 @@ def match_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         num_threads=threads,
         progress=lambda done, total: progress(700 + int(150 * done / total), 1000, f"checking {done} of {total} pairs"),
     )
-    votes = _vote(database, capture, verified)
+    shares = homography_shares(points, verified, error_px=arguments["verify_error_px"])
+    votes = _vote(database, capture, verified, shares)
     with pycolmap.Database.open(database) as db:
         by_id = {camera.camera_id: camera for camera in db.read_all_cameras()}
         cameras = [by_id[db.read_image(image_id(i)).camera_id] for i in range(len(capture))]
+    known = all(camera.has_prior_focal_length for camera in by_id.values())
     geometries = calibrate_all(
         points,
         verified,
@@ -187,8 +200,10 @@ def match_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     lap("verification")
     return {
         "focal_votes": votes,
+        "focal_known": known,
+        "homography_share": float(np.median(list(shares.values()))) if shares else 0.0,
         "pairs": len(todo) + len(done_before),
-        "verified_pairs": len(geometries),
+        "verified_pairs": count_verified(database),
         "features_per_frame": float(np.mean([len(f.keypoints) for f in features])),
         "seconds": seconds,
     }

@@ -7,10 +7,19 @@ import numpy as np
 import pycolmap
 from scipy.optimize import least_squares
 
-CANDIDATES = ("FULL_OPENCV", "OPENCV_FISHEYE")
+CANDIDATES = ("OPENCV", "FULL_OPENCV", "OPENCV_FISHEYE")
+FEW_FRAMES = 20  # they don't fix eight lens parameters
 MIN_GAIN = 0.03  # a richer model must lower the mean error by this fraction
 MIN_ERROR_PX = 0.3  # below it no other model is tried
 MIN_OBSERVATIONS = 2000
+
+
+def starting_lens(frames: int) -> str:
+    """The lens model to map with: OPENCV recovers focal length and distortion of phones and action cameras, given views enough.
+
+    With a few views its freedom is spent on bending the shape, so they begin with one distortion parameter.
+    """
+    return "SIMPLE_RADIAL" if frames < FEW_FRAMES else "OPENCV"
 
 
 def convert(camera: pycolmap.Camera, model: str) -> pycolmap.Camera:
@@ -24,17 +33,36 @@ def convert(camera: pycolmap.Camera, model: str) -> pycolmap.Camera:
     good = np.isfinite(rays).all(1)
     rays = np.concatenate([rays[good], np.ones((int(good.sum()), 1))], 1)
     pixels = pixels[good]
-    start = other.params.copy()
-    start[list(other.principal_point_idxs())] = [camera.principal_point_x, camera.principal_point_y]
+    start = np.array(other.params)
+    fixed = list(other.principal_point_idxs())
+    start[fixed] = [camera.principal_point_x, camera.principal_point_y]
 
     def residual(params: np.ndarray) -> np.ndarray:
+        params = params.copy()
+        params[fixed] = start[fixed]
         other.params = params
         return np.nan_to_num(other.img_from_cam(rays) - pixels, nan=1e3).ravel()
 
     scale = np.where(np.abs(start) > 1, np.abs(start), 0.1)
-    other.params = least_squares(residual, start, x_scale=scale, max_nfev=200).x
+    residual(least_squares(residual, start, x_scale=scale, max_nfev=200).x)
     other.has_prior_focal_length = camera.has_prior_focal_length
     return other
+
+
+def lens_is_sane(camera: pycolmap.Camera) -> bool:
+    """Whether rays and pixels map one to one over the whole image, which a polynomial fitted to its middle may not."""
+    u, v = np.meshgrid(np.linspace(0, 1, 33) * camera.width, np.linspace(0, 1, 33) * camera.height)
+    pixels = np.stack([u.ravel(), v.ravel()], 1)
+    rays = camera.cam_from_img(pixels)
+    if rays is None or not np.isfinite(rays).all():
+        return False
+    back = camera.img_from_cam(np.concatenate([rays, np.ones((len(rays), 1))], 1))
+    if not np.isfinite(back).all() or np.abs(back - pixels).max() > 1.0:
+        return False
+    grid = rays.reshape(33, 33, 2)
+    step_u, step_v = np.diff(grid, axis=1)[:-1], np.diff(grid, axis=0)[:, :-1]
+    area = step_u[..., 0] * step_v[..., 1] - step_u[..., 1] * step_v[..., 0]
+    return bool((area > 0).all())
 
 
 def best_lens(
@@ -47,10 +75,13 @@ def best_lens(
     """
     error = float(model.compute_mean_reprojection_error())
     trials: list[dict[str, Any]] = [{"lens": next(iter(model.cameras.values())).model_name, "error_px": error}]
-    if error < MIN_ERROR_PX or model.compute_num_observations() < MIN_OBSERVATIONS:
+    own = trials[0]["lens"]
+    if (error < MIN_ERROR_PX and own != "SIMPLE_RADIAL") or model.compute_num_observations() < MIN_OBSERVATIONS:
         return model, trials
     best = model
     for name in CANDIDATES:
+        if name == own:
+            continue
         trial = pycolmap.Reconstruction(model)
         for key in list(trial.cameras):
             other = convert(trial.cameras[key], name)
@@ -60,6 +91,8 @@ def best_lens(
         trial.update_point_3d_errors()
         found = float(trial.compute_mean_reprojection_error())
         trials.append({"lens": name, "error_px": found})
-        if found < (1.0 - MIN_GAIN) * error:
+        sane = all(lens_is_sane(camera) for camera in trial.cameras.values())
+        trials[-1]["sane"] = sane
+        if sane and found < (1.0 - MIN_GAIN) * error:
             best, error = trial, found
     return best, trials

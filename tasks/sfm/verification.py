@@ -57,12 +57,20 @@ def epipolar(a: np.ndarray, b: np.ndarray, matches: np.ndarray, *, error_px: flo
 
 
 def two_view_geometry(
-    a: np.ndarray, b: np.ndarray, found: Epipolar, camera_a: pycolmap.Camera, camera_b: pycolmap.Camera, *, error_px: float
+    a: np.ndarray,
+    b: np.ndarray,
+    found: Epipolar,
+    camera_a: pycolmap.Camera,
+    camera_b: pycolmap.Camera,
+    *,
+    error_px: float,
+    min_ratio: float = 0.5,
 ) -> pycolmap.TwoViewGeometry | None:
     """COLMAP's record of a pair: calibrated by the cameras' present focal lengths.
 
     Args:
         a, b: (N, 2), (M, 2) keypoints in pixels.
+        min_ratio: of `found.matches` that must agree.
     """
     m = found.matches
     rays_a, rays_b = camera_a.cam_from_img(a[m[:, 0]]), camera_b.cam_from_img(b[m[:, 1]])
@@ -73,11 +81,12 @@ def two_view_geometry(
     if essential is None or essential.shape != (3, 3):
         return None
     inliers = m[mask.ravel() > 0]
-    if len(inliers) < max(MIN_INLIERS, 0.5 * len(m)):
+    if len(inliers) < max(MIN_INLIERS, min_ratio * len(m)):
         return None
     geometry = pycolmap.TwoViewGeometry()
     geometry.config = pycolmap.TwoViewGeometryConfiguration.CALIBRATED.value
-    geometry.F = found.fundamental
+    k_a, k_b = camera_a.calibration_matrix(), camera_b.calibration_matrix()
+    geometry.F = np.linalg.inv(k_b).T @ essential @ np.linalg.inv(k_a)
     geometry.E = essential
     geometry.inlier_matches = inliers
     return geometry
@@ -139,3 +148,18 @@ def calibrate_all(
         num_threads=num_threads,
         progress=progress,
     )
+
+
+def homography_shares(
+    keypoints: Sequence[np.ndarray], verified: Mapping[Pair, Epipolar], *, error_px: float, sample: int = 200
+) -> dict[Pair, float]:
+    """For at most `sample` pairs, spread evenly: the share of the inliers that one homography explains too.
+
+    Near 1 where the camera only turned, or saw a plane: such a pair says nothing about focal length or depth.
+    """
+    shares: dict[Pair, float] = {}
+    for i, j in sorted(verified)[:: max(1, len(verified) // sample)]:
+        m = verified[i, j].matches
+        _, mask = cv2.findHomography(keypoints[i][m[:, 0]], keypoints[j][m[:, 1]], cv2.USAC_MAGSAC, error_px)
+        shares[i, j] = 0.0 if mask is None else float((mask > 0).mean())
+    return shares
