@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 MAX_DOTS = 4_000
 MIN_BLUR_RANGE = 0.1  # a narrower one is noise and must not look like a difference
+LEAST_SHOWN, MOST_SHOWN = 1e-12, 1e12  # values beyond are no figures of a training
 COLOR_LEVELS = 5  # per channel, so that dots of one colour share a path
 
 
@@ -99,7 +100,8 @@ def top_view(
 
 def curve(points: Sequence[tuple[float, float]], *, unit: str, label: str, logarithmic: bool = False) -> Markup | None:
     """A line over training steps with a few round marks; None when there are under two points."""
-    sound = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y) and (y > 0 or not logarithmic)]
+    least = LEAST_SHOWN if logarithmic else -MOST_SHOWN
+    sound = [(x, y) for x, y in points if math.isfinite(x) and least <= y <= MOST_SHOWN]
     if len(sound) < 2:
         return None
     width, height, left, bottom, top, right = 480.0, 200.0, 52.0, 24.0, 10.0, 24.0
@@ -110,8 +112,9 @@ def curve(points: Sequence[tuple[float, float]], *, unit: str, label: str, logar
     marks = _log_marks(values) if logarithmic else _marks(float(values.min()), float(values.max()))
     mark_ys = [math.log10(m) if logarithmic else m for m in marks]
     low, high = min(float(ys.min()), *mark_ys), max(float(ys.max()), *mark_ys)
-    if high <= low:
-        low, high = low - 0.5, high + 0.5
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-3):  # a flat line, in the middle
+        margin = max(1.0, abs(high))
+        low, high = low - margin, high + margin
 
     def at(x: float, y: float) -> tuple[float, float]:
         inner_w, inner_h = width - left - right, height - top - bottom
@@ -162,8 +165,8 @@ def _dots(places: NDArray[np.float64], colors: NDArray[np.uint8], width: float, 
 
 
 def _marks(low: float, high: float) -> list[float]:
-    """Three to six round numbers that span low to high."""
-    if high <= low:
+    """Two to seven round numbers that span low to high; one when there is no telling them apart."""
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-3):
         return [low]
     raw = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(raw))

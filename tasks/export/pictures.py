@@ -40,25 +40,21 @@ def comparisons(images: Path, renders: Path, names: list[str]) -> list[Compariso
         renders: `<name with .png>` of each.
         names: of the held-out views.
     """
-    sample = names[:: max(1, len(names) // 6)]
+    sample = [_load(images, renders, name) for name in names[:: max(1, len(names) // 6)]]
     side = SIDES_PX[-1]
     for side in SIDES_PX:
-        size = sum(_size(compare(images, renders, name, side)) for name in sample)
+        size = sum(_size(compare("", photo, render, side)) for photo, render in sample)
         if size * len(names) / max(1, len(sample)) <= PAGE_BYTES * 4 / 3:
             break
-    return [compare(images, renders, name, side) for name in names]
+    return [compare(name, *_load(images, renders, name), side) for name in names]
 
 
-def compare(images: Path, renders: Path, name: str, side_px: int) -> Comparison:
+def compare(name: str, photo: Picture | None, render: Picture | None, side_px: int) -> Comparison:
     """The three pictures of one held-out view with the long side at `side_px`."""
-    photo = read(inside(images, name))
-    render = read(inside(renders, str(Path(name).with_suffix(".png"))))
-    if photo is not None:
-        photo = scaled(photo, METRIC_SIDE_PX)
     difference = None
     if photo is not None and render is not None and photo.shape == render.shape:
         # at full size first: scaling down before would average the errors away
-        difference = heat(scaled(np.abs(photo.astype(np.float32) - render.astype(np.float32)).mean(2), side_px))
+        difference = heat(scaled(cv2.absdiff(photo, render), side_px).mean(2, dtype=np.float32))
     small = [None if p is None else scaled(p, side_px) for p in (photo, render)]
     shown = next((p for p in small if p is not None), None)
     height, width = shown.shape[:2] if shown is not None else (0, 0)
@@ -99,6 +95,13 @@ def jpeg(picture: NDArray, quality: int = JPEG_QUALITY) -> bytes:
 def data_uri(picture: NDArray) -> str:
     """The picture as a JPEG in a `data:` URI."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg(picture)).decode("ascii")
+
+
+def _load(images: Path, renders: Path, name: str) -> tuple[Picture | None, Picture | None]:
+    """Photo and render of a view at the size that metrics are computed at."""
+    photo = read(inside(images, name))
+    render = read(inside(renders, str(Path(name).with_suffix(".png"))))
+    return (None if photo is None else scaled(photo, METRIC_SIDE_PX)), render
 
 
 def _size(comparison: Comparison) -> int:

@@ -42,7 +42,7 @@ def read_model(posed: Path) -> pycolmap.Reconstruction:
         return pycolmap.Reconstruction(posed / "colmap")
     except Exception as error:  # pycolmap raises RuntimeError, ValueError, ...
         raise BadPosedInput(
-            f"{posed / 'colmap'} holds no COLMAP model that can be read (cameras, images and points3D are needed)."
+            f"{posed / 'colmap'} holds no COLMAP model that can be read; cameras, images and points3D are needed."
         ) from error
 
 

@@ -33,8 +33,8 @@ def export(trained: Path, posed: Path, out: Path, context: ReportContext, progre
 
     Args:
         trained: the train step's folder: scene.ply, renders/, preview.png, camera.json, train.json.
-        posed: images/, colmap/ and, from our own SfM, sfm.json. Its files are hard-linked when they are our own and copied
-            when the client gave them.
+        posed: images/, colmap/ and, from our own SfM, sfm.json. Its files are hard-linked when this run made them (then there
+            is `context.extract`) and copied when the client gave them.
         out: a new or empty folder; its parent need not exist.
         context: what the folders don't say.
         progress: called as (done, total, message); may raise to stop.
@@ -47,7 +47,7 @@ def export(trained: Path, posed: Path, out: Path, context: ReportContext, progre
     started = time.perf_counter()
     progress(0, TOTAL, "reading the scene")
     train = context.train if context.train is not None else _read_json(trained / "train.json")
-    ours = context.sfm if context.sfm is not None else _read_json(posed / "sfm.json", missing_ok=True)
+    sfm = context.sfm if context.sfm is not None else _read_sfm(posed / "sfm.json")
     camera = _read_json(trained / "camera.json")
     gaussians = read_ply(trained / "scene.ply")
     model = read_model(posed)
@@ -56,7 +56,7 @@ def export(trained: Path, posed: Path, out: Path, context: ReportContext, progre
         raise BadScene(f"{trained / 'preview.png'} is missing or can't be read; train again.")
     with new_folder(out) as folder:
         progress(5, TOTAL, "writing images")
-        link = ours is not None
+        link = context.extract is not None  # this run made the views itself
         place_posed_views(
             posed,
             folder,
@@ -78,7 +78,7 @@ def export(trained: Path, posed: Path, out: Path, context: ReportContext, progre
         bits = fractional_bits(gaussians.means)
         report = build_report(
             context,
-            sfm=ours,
+            sfm=sfm,
             train=train,
             views=views,
             gaussians=gaussians,
@@ -128,12 +128,22 @@ def _warnings(bits: int) -> list[str]:
     ]
 
 
-def _read_json(path: Path, *, missing_ok: bool = False) -> Any:
+def _read_sfm(path: Path) -> Mapping[str, Any] | None:
+    """sfm.json, or None where there is none of ours: a client's own posed folder may hold any file of that name."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        numbers = [found[key] for key in ("frames_given", "frames_registered", "points", "reprojection_error_px")]
+        plain_numbers = all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers)
+        lists = all(isinstance(item, dict) for item in [*found["attempts"], *found.get("frames", [])])
+        return found if plain_numbers and lists and isinstance(found["method"], str) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        if missing_ok:
-            return None
         raise BadScene(f"{path} is missing; train again.") from error
     except (OSError, ValueError) as error:
         raise BadScene(f"{path} can't be read; train again.") from error

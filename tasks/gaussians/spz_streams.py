@@ -1,8 +1,7 @@
 """The six streams of an SPZ file: Gaussians to bytes and back.
 
 Source: the format description and reference encoder of Niantic (nianticlabs/spz, MIT). The arithmetic is float32 and
-rounds half away from zero, as that encoder's, so that the bytes are equal. SPZ holds RUB, our world is RDF: y and z
-change sign, and with them the quaternion's and those of the harmonics that are odd in y*z.
+rounds half away from zero, as that encoder's, so that the bytes are equal. SPZ holds RUB, our world is RDF.
 """
 
 from dataclasses import dataclass
@@ -11,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.errors import BadScene
+from tasks.gaussians.frames import FLIP, FLIP_SH, normalised, sigmoid
 from tasks.gaussians.model import COEFFS_OF_DEGREE, Gaussians
 
 FRACTIONAL_BITS = 12
 MAX_STEPS = (1 << 23) - 1  # of a 24-bit signed position
 COLOR_SCALE = np.float32(0.15)
 SQRT_HALF = np.float32(0.70710678118654752)
-FLIP = np.array([1, -1, -1], np.float32)  # RDF <-> RUB, its own inverse
-FLIP_SH = np.array([-1, -1, 1, -1, 1, 1, -1, 1, -1, 1, -1, -1, 1, -1, 1], np.float32)  # coefficients 1 to 15
 LEAST_ALPHA = 1 / 1020  # a quarter of a step: what 0 and 255 are read as (1 minus it), since a logit must be finite
 BUCKETS = np.repeat([8, 16], [3, 12])  # quantisation steps of coefficients 1 to 15
 
@@ -72,15 +70,14 @@ def quantise(gaussians: Gaussians, *, antialiased: bool = False) -> Streams:
     bits = fractional_bits(gaussians.means)
     fixed = _round(gaussians.means * FLIP * np.float32(1 << bits)).astype("<i4")  # (N, 3)
     sh = gaussians.sh_coeffs[:, 1:]  # (N, K-1, 3)
-    with np.errstate(over="ignore"):  # infinities on the way are clamped, and 1 / inf is the right opacity
-        alphas = np.float32(1) / (np.float32(1) + np.exp(-gaussians.opacities))
+    with np.errstate(over="ignore"):  # infinities on the way are clamped
         return Streams(
             version=3,
             sh_degree=gaussians.sh_degree,
             fractional_bits=bits,
             antialiased=antialiased,
             positions=fixed.view(np.uint8).reshape(-1, 3, 4)[:, :, :3].reshape(-1, 9),
-            alphas=_to_uint8(alphas * np.float32(255))[:, None],
+            alphas=_to_uint8(sigmoid(gaussians.opacities) * np.float32(255))[:, None],
             colors=_to_uint8(gaussians.sh_coeffs[:, 0] * (COLOR_SCALE * np.float32(255)) + np.float32(127.5)),
             scales=_to_uint8((gaussians.scales + np.float32(10)) * np.float32(16)),
             rotations=_smallest_three(gaussians.quats),
@@ -141,7 +138,7 @@ def _quantise_sh(sh: NDArray[np.float32]) -> Bytes:
 
 def _smallest_three(quats: NDArray[np.float32]) -> Bytes:
     """(N, 4) RDF wxyz, any length -> (N, 4) bytes of the u32 with two bits of index and three of ten bits."""
-    xyzw = _normalised(quats)[:, [1, 2, 3, 0]] * np.array([1, -1, -1, 1], np.float32)
+    xyzw = normalised(quats)[:, [1, 2, 3, 0]] * np.array([1, -1, -1, 1], np.float32)
     largest = np.abs(xyzw).argmax(1)  # the first of equals, as the reference
     rows = np.arange(len(xyzw))
     xyzw *= np.where(xyzw[rows, largest] < 0, np.float32(-1), np.float32(1))[:, None]
@@ -165,24 +162,15 @@ def _from_smallest_three(rotations: Bytes) -> NDArray[np.float32]:
         packed = np.where(here, packed >> 10, packed)
     last = np.sqrt(np.maximum(1 - (xyzw**2).sum(1), 0))
     xyzw[np.arange(len(xyzw)), largest] = last
-    return _normalised(_rdf_wxyz(xyzw))
+    return normalised(_rdf_wxyz(xyzw))
 
 
 def _from_xyz(rotations: Bytes) -> NDArray[np.float32]:
     """(N, 3) bytes of versions 1 and 2 -> (N, 4) RDF wxyz."""
     xyz = rotations.astype(np.float32) / np.float32(127.5) - np.float32(1)
     w = np.sqrt(np.maximum(1 - (xyz**2).sum(1, keepdims=True), 0))
-    return _normalised(_rdf_wxyz(np.concatenate([xyz, w], 1)))
+    return normalised(_rdf_wxyz(np.concatenate([xyz, w], 1)))
 
 
 def _rdf_wxyz(xyzw: NDArray[np.float32]) -> NDArray[np.float32]:
     return (xyzw * np.array([1, -1, -1, 1], np.float32))[:, [3, 0, 1, 2]]
-
-
-def _normalised(quats: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unit quaternions (N, 4) wxyz; what has no direction turns nothing."""
-    quats = quats / np.maximum(np.abs(quats).max(1, keepdims=True), np.finfo(np.float32).tiny)  # no square overflows
-    length = np.sqrt((quats * quats).sum(1, keepdims=True))
-    unit = quats / np.maximum(length, np.float32(0.5))
-    unit[length[:, 0] < 0.5] = np.array([1, 0, 0, 0], np.float32)
-    return unit.astype(np.float32)

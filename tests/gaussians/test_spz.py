@@ -11,10 +11,11 @@ from backports import zstd
 from hypothesis import given
 
 from tasks.errors import BadScene
+from tasks.gaussians.frames import FLIP_SH
 from tasks.gaussians.model import Gaussians
 from tasks.gaussians.ply import read_ply
 from tasks.gaussians.spz import HEADER, MAX_GAUSSIANS, NAMES, encode_spz, pack, read_spz, unpack, write_spz
-from tasks.gaussians.spz_streams import FLIP_SH, dequantise, fractional_bits, quantise
+from tasks.gaussians.spz_streams import dequantise, fractional_bits, quantise
 from tests.gaussians.scenes import large_scenes, made, scenes, wild_scenes
 
 
