@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -11,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 PLAIN_EVERY_SECONDS = 5.0
+PACE_SECONDS = 40.0  # training slows as the scene grows: what was long ago says little
 MIN_ELAPSED_SECONDS = 2.0  # before that an estimate of the time remaining is a guess
 
 
@@ -31,21 +33,22 @@ class Display(Protocol):
 
 
 class Clock:
-    """Time remaining of one phase of a step, from its pace so far; a new total or a step back begins a new phase."""
+    """Time remaining of one phase of a step, from its recent pace; a new total or a step back begins a new phase."""
 
     def __init__(self) -> None:
         self._total = -1
-        self._done = -1
-        self._first = 0
-        self._started = time.monotonic()
+        self._past: deque[tuple[float, int]] = deque()  # times and how much was done then, over the last seconds
 
     def remaining(self, done: int, total: int) -> float | None:
         """Seconds to go, or None while there is too little to go by."""
         now = time.monotonic()
-        if total != self._total or done < self._done:
-            self._total, self._first, self._started = total, done, now
-        self._done = done
-        elapsed, advanced = now - self._started, done - self._first
+        if total != self._total or (self._past and done < self._past[-1][1]):
+            self._total = total
+            self._past.clear()
+        self._past.append((now, done))
+        while len(self._past) > 2 and self._past[1][0] < now - PACE_SECONDS:
+            self._past.popleft()
+        elapsed, advanced = now - self._past[0][0], done - self._past[0][1]
         if elapsed < MIN_ELAPSED_SECONDS or advanced <= 0 or total <= done:
             return None
         return elapsed / advanced * (total - done)
