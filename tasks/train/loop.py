@@ -12,8 +12,9 @@ from torch import Tensor
 
 from tasks.gaussians.model import COEFFS_OF_DEGREE
 from tasks.train.backend import Backend
-from tasks.train.dataset import Dataset, View, resized
+from tasks.train.dataset import EVALUATION_SIDE_PX, Dataset, View, resized
 from tasks.train.densify import add_noise, densify
+from tasks.train.exposure import Exposure
 from tasks.train.optimizer import Optimizer, make_leaves
 from tasks.train.options import TrainOptions
 from tasks.train.parameters import NAMES, Parameters, initial_parameters
@@ -110,6 +111,9 @@ class TrainingViews:
         self._full = [image for image, _ in loaded]
         self._Ks = [K for _, K in loaded]
         self._viewmats = [torch.from_numpy(view.viewmat)[None].to(backend.device) for view in views]
+        self._evaluation_widths = [
+            view.width * min(1.0, EVALUATION_SIDE_PX / max(view.width, view.height)) for view in views
+        ]
         self._factor = 0.0
         self._images: list[Tensor] = []
         self._scaled_Ks: list[Tensor] = []
@@ -127,6 +131,10 @@ class TrainingViews:
             small, small_K = resized(image, K, max(image.shape[:2]) * factor)
             self._images.append(torch.from_numpy(np.ascontiguousarray(small)).to(self._backend.device))
             self._scaled_Ks.append(torch.from_numpy(small_K)[None].to(self._backend.device))
+
+    def part_of_evaluation(self, index: int) -> float:
+        """Side of the picture now trained on, relative to the size that it is judged at."""
+        return self._images[index].shape[1] / self._evaluation_widths[index]
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """Picture (H, W, 3) as float32 in [0, 1], viewmat (1, 4, 4) and K (1, 3, 3)."""
@@ -174,6 +182,7 @@ def fit(
     `after_step` is called after every step and not counted in the time.
     """
     policy = recipe.densify_policy(options.steps, state.initial_gaussians, options.max_gaussians)
+    exposure = Exposure(len(views), backend.device, lr=recipe.lr_exposure) if recipe.lr_exposure else None
     mode = "antialiased" if options.antialiased else "classic"
     while state.step < options.steps:
         step, params = state.step, state.params
@@ -186,18 +195,22 @@ def fit(
         state.optimizer.grow_sh(params, COEFFS_OF_DEGREE[degree])
         if not state.order:
             state.order = torch.randperm(len(views), generator=state.generator, device=backend.device).tolist()
-        truth, viewmat, K = views[state.order.pop()]
+        index = state.order.pop()
+        truth, viewmat, K = views[index]
         height, width, _ = truth.shape
         scales, opacities = torch.exp(params.scales), torch.sigmoid(params.opacities)
         images, _, meta = backend.rasterization(
             params.means, params.quats, scales, opacities, params.sh_coeffs, viewmat, K, width, height,
-            sh_degree=degree, rasterize_mode=mode,
+            sh_degree=degree, rasterize_mode=mode, eps2d=recipe.dilation(views.part_of_evaluation(index)),
         )  # fmt: skip
-        loss = backend.l1_ssim_loss(images[0], truth, recipe.ssim_lambda)
+        shown = exposure.apply(images[0], index) if exposure else images[0]
+        loss = backend.l1_ssim_loss(shown, truth, recipe.ssim_lambda)
         regularised = loss + recipe.opacity_reg * opacities.mean() + recipe.scale_reg * scales.mean()
         regularised.backward()
         rates = learning_rates(recipe, params, radius, step, options.steps, backend.device)
         state.optimizer.step(params, rates, step=step + 1, visible=backend.visible(meta))
+        if exposure:
+            exposure.step()
         if recipe.score == "gradient" and step + 1 <= policy.stop:
             pull = backend.pull(meta)
             state.score = pull if state.score is None else state.score + pull

@@ -68,7 +68,7 @@ def train(posed: Path, out: Path, options: TrainOptions, progress: Progress) -> 
     out.mkdir(parents=True, exist_ok=True)
     backend = choose_backend(options.device, options.threads)
     dataset = load_dataset(posed)
-    recipe = Recipe()
+    recipe = Recipe.for_steps(options.steps)
     key = run_key(dataset, options, recipe, backend)
     saved = load_checkpoint(out, key)
     state = restored_state(saved, backend) if saved else fresh_state(dataset, options, backend, recipe)
