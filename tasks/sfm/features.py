@@ -85,7 +85,7 @@ def detect(gray: np.ndarray, *, side_px: int, count: int) -> Features:
         small_size = (max(1, round(width * factor)), max(1, round(height * factor)))
         small = cv2.resize(gray, small_size, interpolation=cv2.INTER_AREA)
     scale_x, scale_y = width / small.shape[1], height / small.shape[0]
-    sift = cv2.SIFT_create(0, 3, CONTRAST_THRESHOLD, 10, 1.6, cv2.CV_32F, True)
+    sift = cv2.SIFT.create(0, 3, CONTRAST_THRESHOLD, 10, 1.6, cv2.CV_32F, True)
     points, descriptors = sift.detectAndCompute(small, None)
     if not points:
         return Features(keypoints=np.zeros((0, 4), np.float32), descriptors=np.zeros((0, 128), np.uint8))

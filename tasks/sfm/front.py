@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pycolmap
 
+from tasks.geometry.cameras import with_focal
 from tasks.sfm.capture import Capture, read_capture
 from tasks.sfm.child import Progress
 from tasks.sfm.database import count_verified, frame_index, image_id, write_database, write_geometries, write_matches
@@ -101,9 +102,7 @@ def _vote(
             votes[str(camera.camera_id)] = asdict(found)
             if not found.clear:
                 continue
-            params = camera.params.copy()
-            params[list(camera.focal_length_idxs())] = found.focal_px
-            camera.params = params
+            camera.params = with_focal(camera, found.focal_px)
             camera.has_prior_focal_length = True
             db.update_camera(camera)
     kept.write_text(json.dumps(votes))

@@ -7,6 +7,8 @@ import numpy as np
 import pycolmap
 from scipy.optimize import least_squares
 
+from tasks.geometry.cameras import pixel_grid, pixels_from_rays, rays_from_pixels
+
 CANDIDATES = ("OPENCV", "FULL_OPENCV", "OPENCV_FISHEYE")
 FEW_FRAMES = 20  # they don't fix eight lens parameters
 MIN_GAIN = 0.03  # a richer model must lower the mean error by this fraction
@@ -27,12 +29,10 @@ def convert(camera: pycolmap.Camera, model: str) -> pycolmap.Camera:
     other = pycolmap.Camera.create_from_model_name(
         camera.camera_id, model, camera.mean_focal_length(), camera.width, camera.height
     )
-    u, v = np.meshgrid(np.linspace(0.02, 0.98, 15) * camera.width, np.linspace(0.02, 0.98, 15) * camera.height)
-    pixels = np.stack([u.ravel(), v.ravel()], 1)
-    rays = camera.cam_from_img(pixels)
+    pixels = pixel_grid(camera, 15, margin=0.02)
+    rays = rays_from_pixels(camera, pixels)
     good = np.isfinite(rays).all(1)
-    rays = np.concatenate([rays[good], np.ones((int(good.sum()), 1))], 1)
-    pixels = pixels[good]
+    rays, pixels = rays[good], pixels[good]
     start = np.array(other.params)
     fixed = list(other.principal_point_idxs())
     start[fixed] = [camera.principal_point_x, camera.principal_point_y]
@@ -40,8 +40,8 @@ def convert(camera: pycolmap.Camera, model: str) -> pycolmap.Camera:
     def residual(params: np.ndarray) -> np.ndarray:
         params = params.copy()
         params[fixed] = start[fixed]
-        other.params = params
-        return np.nan_to_num(other.img_from_cam(rays) - pixels, nan=1e3).ravel()
+        other.params = params.tolist()
+        return np.nan_to_num(pixels_from_rays(other, rays) - pixels, nan=1e3).ravel()
 
     scale = np.where(np.abs(start) > 1, np.abs(start), 0.1)
     residual(least_squares(residual, start, x_scale=scale, max_nfev=200).x)
@@ -51,12 +51,11 @@ def convert(camera: pycolmap.Camera, model: str) -> pycolmap.Camera:
 
 def lens_is_sane(camera: pycolmap.Camera) -> bool:
     """Whether rays and pixels map one to one over the whole image, which a polynomial fitted to its middle may not."""
-    u, v = np.meshgrid(np.linspace(0, 1, 33) * camera.width, np.linspace(0, 1, 33) * camera.height)
-    pixels = np.stack([u.ravel(), v.ravel()], 1)
-    rays = camera.cam_from_img(pixels)
-    if rays is None or not np.isfinite(rays).all():
+    pixels = pixel_grid(camera, 33)
+    rays = rays_from_pixels(camera, pixels)
+    if not np.isfinite(rays).all():
         return False
-    back = camera.img_from_cam(np.concatenate([rays, np.ones((len(rays), 1))], 1))
+    back = pixels_from_rays(camera, rays)
     if not np.isfinite(back).all() or np.abs(back - pixels).max() > 1.0:
         return False
     grid = rays.reshape(33, 33, 2)
@@ -86,7 +85,7 @@ def best_lens(
         for key in list(trial.cameras):
             other = convert(trial.cameras[key], name)
             trial.cameras[key].model = other.model
-            trial.cameras[key].params = other.params
+            trial.cameras[key].params = other.params.tolist()
         adjust(trial)
         trial.update_point_3d_errors()
         found = float(trial.compute_mean_reprojection_error())

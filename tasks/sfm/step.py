@@ -16,6 +16,7 @@ import numpy as np
 import pycolmap
 
 from tasks.errors import DiskFull, OutputUnwritable
+from tasks.geometry.cameras import rays_from_pixels
 from tasks.sfm import checks
 from tasks.sfm.capture import Capture, read_capture
 from tasks.sfm.ladder import climb
@@ -63,7 +64,7 @@ def storage_error(error: OSError, out: Path) -> Exception:
     """The error that tells a user what to do about this one; the same where it's not about storage."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(f"No space is left where {out} lies; free some and run again.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return OutputUnwritable(f"{out} can't be written to; choose a folder that you may write to.")
     return error
 
@@ -102,7 +103,7 @@ def write_posed(
         if not len(image.points2D):
             continue
         pinhole = pinholes[image.camera_id]
-        rays = lenses[image.camera_id].cam_from_img(np.array([p.xy for p in image.points2D]))
+        rays = rays_from_pixels(lenses[image.camera_id], np.array([p.xy for p in image.points2D]))
         xy = rays * pinhole.focal_px + [pinhole.cx, pinhole.cy]
         for point, place in zip(image.points2D, np.nan_to_num(xy, nan=-1.0), strict=True):
             point.xy = place
@@ -110,7 +111,7 @@ def write_posed(
         camera = pinhole.camera(key)
         model.cameras[key].model = camera.model
         model.cameras[key].width, model.cameras[key].height = camera.width, camera.height
-        model.cameras[key].params = camera.params
+        model.cameras[key].params = camera.params.tolist()
     model.update_point_3d_errors()
     model.write(colmap)
     return pinholes

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pycolmap
 
+from tasks.geometry.cameras import pixels_from_rays
 from tasks.sfm.capture import Capture
 from tasks.sfm.features import one_opencv_thread
 
@@ -41,8 +42,8 @@ def capped_size(width: int, height: int, side_px: int) -> tuple[int, int]:
 
 def _sources(camera: pycolmap.Camera, pinhole: Pinhole, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """(N, 2) pixels of the distorted image for pixels (u, v) of the pinhole."""
-    rays = np.stack([(u - pinhole.cx) / pinhole.focal_px, (v - pinhole.cy) / pinhole.focal_px, np.ones_like(u)], 1)
-    return camera.img_from_cam(rays)
+    rays = np.stack([(u - pinhole.cx) / pinhole.focal_px, (v - pinhole.cy) / pinhole.focal_px], 1)
+    return pixels_from_rays(camera, rays)
 
 
 def _fits(camera: pycolmap.Camera, pinhole: Pinhole) -> bool:

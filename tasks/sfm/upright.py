@@ -14,6 +14,8 @@ PLANE_POINTS = 4000
 PLANE_TOLERANCE = 0.01  # thickness of a plane, in units of the scene's median extent
 MIN_PLANE_SHARE = 0.15
 MAX_PLANE_TILT_DEG = 12.0
+MAX_LOOSE_TILT_DEG = 40.0
+MIN_X_SPREAD = 0.1  # of the x axes' second eigenvalue: they fan out over 40 degrees or so
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,24 +74,36 @@ def find_gravity(rotations: np.ndarray, points: np.ndarray, *, seed: int = 0) ->
     """
     down = down_from_cameras(rotations)
     source = "cameras"
+    x_axes = rotations[:, 0]
+    spread = np.linalg.eigvalsh(np.einsum("ni,nj->ij", x_axes, x_axes) / len(rotations))[1]
+    # Cameras that never turned round can't tell gravity from their own pitch: then planes may tilt it further, about the
+    # cameras' x axes only.
+    loose = spread < MIN_X_SPREAD
+    limit_deg = MAX_LOOSE_TILT_DEG if loose else MAX_PLANE_TILT_DEG
+    across = x_axes.mean(0) / max(float(np.linalg.norm(x_axes.mean(0))), 1e-12)
+    planes = dominant_planes(points, seed=seed) if len(points) >= 50 else []
+    planes = [(normal, share) for normal, share in planes if share >= MIN_PLANE_SHARE]
+    level = []
+    for normal, share in planes:
+        rolled = abs(float(normal @ across)) > np.sin(np.deg2rad(MAX_PLANE_TILT_DEG))
+        if abs(float(normal @ down)) > np.cos(np.deg2rad(limit_deg)) and not (loose and rolled):
+            level.append((normal * np.sign(normal @ down), share))
     # Small-angle correction t across `down`: a level plane wants down + t parallel to its normal, a wall wants it across.
-    rows, targets, weights = [], [], []
-    limit = np.sin(np.deg2rad(MAX_PLANE_TILT_DEG))
-    for normal, share in dominant_planes(points, seed=seed) if len(points) >= 50 else []:
-        if share < MIN_PLANE_SHARE:
-            continue
-        along = float(normal @ down)
-        if abs(along) > np.cos(np.deg2rad(MAX_PLANE_TILT_DEG)):
-            offset = np.sign(along) * normal / abs(along) - down
-            rows.append(np.eye(3)), targets.append(offset), weights.append(share)
-        elif abs(along) < limit:
-            rows.append(normal[None]), targets.append(np.array([-along])), weights.append(share)
-    if rows:
-        prior = 0.1  # the cameras' own answer, so that one wall alone can't tilt the other way
-        a = np.concatenate([np.sqrt(prior) * np.eye(3), *(np.sqrt(w) * r for w, r in zip(weights, rows, strict=True))])
-        b = np.concatenate([np.zeros(3), *(np.sqrt(w) * t for w, t in zip(weights, targets, strict=True))])
-        down = down + np.linalg.lstsq(a, b, rcond=None)[0]
-        down /= np.linalg.norm(down)
+    equations: list[tuple[float, np.ndarray, np.ndarray]] = []  # weight, rows, right-hand side
+    if level:
+        down = level[0][0]
+        limit_deg = MAX_PLANE_TILT_DEG
         source = "cameras and planes"
+    for normal, share in planes:
+        along = float(normal @ down)
+        if abs(along) < np.sin(np.deg2rad(limit_deg)):
+            equations.append((share, normal[None], np.array([-along])))
+    if equations:
+        prior = 1.0 if level else 0.1  # what is known already, so that one wall alone can't tilt the other way
+        a = np.concatenate([np.sqrt(prior) * np.eye(3), *(np.sqrt(w) * row for w, row, _ in equations)])
+        b = np.concatenate([np.zeros(3), *(np.sqrt(w) * target for w, _, target in equations)])
+        down = down + np.linalg.lstsq(a, b, rcond=None)[0]
+        source = "cameras and planes"
+    down /= np.linalg.norm(down)
     roll = np.rad2deg(np.abs(np.arcsin(np.clip(rotations[:, 0] @ down, -1, 1))))
     return Gravity(down=down, roll_deg=float(roll.mean()), source=source)

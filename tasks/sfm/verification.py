@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pycolmap
 
+from tasks.geometry.cameras import rays_from_pixels
 from tasks.sfm.features import one_opencv_thread
 from tasks.sfm.matching import Pair
 
@@ -73,7 +74,7 @@ def two_view_geometry(
         min_ratio: of `found.matches` that must agree.
     """
     m = found.matches
-    rays_a, rays_b = camera_a.cam_from_img(a[m[:, 0]]), camera_b.cam_from_img(b[m[:, 1]])
+    rays_a, rays_b = rays_from_pixels(camera_a, a[m[:, 0]]), rays_from_pixels(camera_b, b[m[:, 1]])
     threshold = error_px / (0.5 * (camera_a.mean_focal_length() + camera_b.mean_focal_length()))
     essential, mask = cv2.findEssentialMat(
         rays_a, rays_b, np.eye(3), method=cv2.USAC_MAGSAC, prob=CONFIDENCE, threshold=threshold, maxIters=MAX_TRIALS
