@@ -78,8 +78,11 @@ def read_ply(path: Path) -> Gaussians:
     _check_names(names, path)
 
     def columns(*keys: str) -> NDArray[np.float32]:
+        table = np.empty((len(rows), len(keys)), np.float32)
         with np.errstate(over="ignore"):  # a double too large for a float becomes inf, which is refused below
-            return np.stack([rows[key].astype(np.float32) for key in keys], 1)
+            for column, key in enumerate(keys):
+                table[:, column] = rows[key]
+        return table
 
     rest = sum(name.startswith("f_rest_") for name in names)
     sh = columns("f_dc_0", "f_dc_1", "f_dc_2")[:, None]

@@ -14,11 +14,12 @@ from tasks.gaussians.frames import FLIP, FLIP_SH, normalised, sigmoid
 from tasks.gaussians.model import COEFFS_OF_DEGREE, Gaussians
 
 FRACTIONAL_BITS = 12
+ROWS_AT_ONCE = 1 << 13
 MAX_STEPS = (1 << 23) - 1  # of a 24-bit signed position
 COLOR_SCALE = np.float32(0.15)
 SQRT_HALF = np.float32(0.70710678118654752)
 LEAST_ALPHA = 1 / 1020  # a quarter of a step: what 0 and 255 are read as (1 minus it), since a logit must be finite
-BUCKETS = np.repeat([8, 16], [3, 12])  # quantisation steps of coefficients 1 to 15
+BUCKETS = np.repeat([8, 16], [3, 12]).astype(np.int32)  # quantisation steps of coefficients 1 to 15
 
 Bytes = NDArray[np.uint8]
 
@@ -68,21 +69,32 @@ def quantise(gaussians: Gaussians, *, antialiased: bool = False) -> Streams:
     Raises BadScene when a position is beyond 8 million units, the most that SPZ can hold.
     """
     bits = fractional_bits(gaussians.means)
-    fixed = _round(gaussians.means * FLIP * np.float32(1 << bits)).astype("<i4")  # (N, 3)
-    sh = gaussians.sh_coeffs[:, 1:]  # (N, K-1, 3)
-    with np.errstate(over="ignore"):  # infinities on the way are clamped
-        return Streams(
-            version=3,
-            sh_degree=gaussians.sh_degree,
-            fractional_bits=bits,
-            antialiased=antialiased,
-            positions=fixed.view(np.uint8).reshape(-1, 3, 4)[:, :, :3].reshape(-1, 9),
-            alphas=_to_uint8(sigmoid(gaussians.opacities) * np.float32(255))[:, None],
-            colors=_to_uint8(gaussians.sh_coeffs[:, 0] * (COLOR_SCALE * np.float32(255)) + np.float32(127.5)),
-            scales=_to_uint8((gaussians.scales + np.float32(10)) * np.float32(16)),
-            rotations=_smallest_three(gaussians.quats),
-            sh=_quantise_sh(sh * FLIP_SH[: sh.shape[1], None]),
-        )
+    count, coeffs = len(gaussians), gaussians.sh_coeffs.shape[1]
+    arrays = [np.empty((count, width), np.uint8) for width in widths(3, gaussians.sh_degree)]
+    positions, alphas, colors, scales, rotations, sh = arrays
+    for begin in range(0, count, ROWS_AT_ONCE):  # keeps the float64 between in the cache, and out of the memory
+        rows = slice(begin, begin + ROWS_AT_ONCE)
+        fixed = _round(gaussians.means[rows] * FLIP * np.float32(1 << bits)).astype("<i4")  # (n, 3)
+        positions[rows] = fixed.view(np.uint8).reshape(-1, 3, 4)[:, :, :3].reshape(-1, 9)
+        rotations[rows] = _smallest_three(gaussians.quats[rows])
+        with np.errstate(over="ignore"):  # infinities on the way are clamped
+            alphas[rows, 0] = _to_uint8(sigmoid(gaussians.opacities[rows]) * np.float32(255))
+            base = gaussians.sh_coeffs[rows, 0]
+            colors[rows] = _to_uint8(base * (COLOR_SCALE * np.float32(255)) + np.float32(127.5))
+            scales[rows] = _to_uint8((gaussians.scales[rows] + np.float32(10)) * np.float32(16))
+            sh[rows] = _quantise_sh(gaussians.sh_coeffs[rows, 1:] * FLIP_SH[: coeffs - 1, None])
+    return Streams(
+        version=3,
+        sh_degree=gaussians.sh_degree,
+        fractional_bits=bits,
+        antialiased=antialiased,
+        positions=positions,
+        alphas=alphas,
+        colors=colors,
+        scales=scales,
+        rotations=rotations,
+        sh=sh,
+    )
 
 
 def dequantise(streams: Streams) -> Gaussians:

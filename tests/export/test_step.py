@@ -1,5 +1,6 @@
 """The result folder: all of it or nothing, agreeing with what it was made from."""
 
+import errno
 import hashlib
 import json
 import os
@@ -277,6 +278,18 @@ def test_a_full_disk_is_named(folders: tuple[Path, Path], tmp_path: Path, monkey
     with pytest.raises(DiskFull, match="free some space"):
         export(*folders, tmp_path / "out", context(), quiet)
     assert {p.name for p in tmp_path.iterdir()} == {"posed", "trained"}
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_refused_folder_is_named(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(path: Path, *args: object, **kwargs: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OutputUnwritable, match="choose a place that you may write to"):
+        export(*folders, tmp_path / "out", context(), quiet)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
