@@ -2,7 +2,7 @@
 # make run VIDEO=clip.mp4        video -> out/clip/; without VIDEO, a demo clip that the project renders itself
 # make test                      lint and all tests
 # make lint                      style, format, types, import contracts
-# make campaign                  what takes too long for `make test`; writes benchmarks/
+# make campaign                  what takes too long for `make test`: slow tests and all benchmarks
 # make clean                     removes build/, dist/ and caches; .venv and out/ stay
 #
 # PYTHON=python3.12  TORCH=cpu|cuda  TORCH_INDEX=URL   see tools/setup
@@ -51,8 +51,11 @@ run: setup
 	$(BIN)/splatflow run out/demo.mp4 --out "$(or $(OUT),out/demo)" $(ARGS)
 endif
 
+# Slow tests, then every benchmark; put the figures into benchmarks/RESULTS.md. Needs the captures in ../shared/data.
 campaign: setup
 	$(BIN)/python -m pytest -m campaign $(ARGS)
+	for what in step quick long; do $(BIN)/python -m benchmarks.train_cpu $$what || exit 1; done
+	$(BIN)/python -m benchmarks.sfm fox stone_sign gopro_max_walk banana
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
