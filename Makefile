@@ -22,7 +22,7 @@ ARGS ?=
 CXX_SOURCES = $(wildcard tasks/train/raster/csrc/*.h tasks/train/raster/csrc/*.cpp tasks/train/raster/csrc/*.inl)
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 9
+	@sed -n 's/^# //p' Makefile | head -n 8
 
 setup:
 	@tools/setup
