@@ -26,7 +26,6 @@ HIGH_ERROR_PX = 1.5
 VOTE_TOLERANCE = 0.3
 ASPECT_TOLERANCE = 0.05
 SURE_VOTE = 0.6
-TURNED_ONLY = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,22 +75,20 @@ def require_parallax(model: pycolmap.Reconstruction) -> Parallax:
     return parallax
 
 
-def refuse(attempts: Sequence[dict[str, Any]], capture: Capture) -> NoReturn:
-    """No attempt gave a model: say why.
-
-    Raises:
-        NoParallax: the frames match well, and still no depth came out.
-        TooLittleOverlap: they don't.
-    """
-    first = attempts[0]
-    if first["verified_pairs"] >= len(capture) - 1 and first["homography_share"] >= TURNED_ONLY:
+def require_motion(matched: dict[str, Any], *, frames: int) -> None:
+    """Raises NoParallax when the frames connect by nothing but turning on the spot."""
+    if matched["turning"]["only"] and matched["verified_pairs"] >= frames - 1:
         raise NoParallax(
-            "The frames match one another, but no depth can be told from them: the camera only turned or stood still; "
-            "walk around the subject while filming, so that it's seen from different places."
+            "The camera only turned or stood still, so depth can't be told; walk around the subject while filming, "
+            "so that it's seen from different places."
         )
+
+
+def refuse() -> NoReturn:
+    """Raises TooLittleOverlap: no attempt gave a model."""
     raise TooLittleOverlap(
-        "The views don't connect to a scene; film more slowly, in good light, and so that each view shows most of what the one "
-        "before it showed."
+        "The views don't connect to a scene; film more slowly, in good light, and so that each view shows most of what the "
+        "one before it showed."
     )
 
 

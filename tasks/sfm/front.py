@@ -19,7 +19,8 @@ from tasks.sfm.lens import starting_lens
 from tasks.sfm.matching import Pair, match_all, unit_descriptors
 from tasks.sfm.pairs import exhaustive_pairs, sequential_pairs
 from tasks.sfm.retrieval import confirm, propose, similarity_matrix
-from tasks.sfm.verification import Epipolar, calibrate_all, homography_shares, verify_all
+from tasks.sfm.turning import measure_turning
+from tasks.sfm.verification import Epipolar, calibrate_all, homographies, verify_all
 
 CONFIRM_MATCHES = 12
 MIN_VOTE_INLIERS = 30
@@ -180,8 +181,10 @@ def match_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         num_threads=threads,
         progress=lambda done, total: progress(700 + int(150 * done / total), 1000, f"checking {done} of {total} pairs"),
     )
-    shares = homography_shares(points, verified, error_px=arguments["verify_error_px"])
-    votes = _vote(database, capture, verified, shares)
+    planar = homographies(points, verified, error_px=arguments["verify_error_px"])
+    width, height = capture.sizes[0]
+    turning = measure_turning(list(planar.values()), width=width, height=height)
+    votes = _vote(database, capture, verified, {pair: h.share for pair, h in planar.items()})
     with pycolmap.Database.open(database) as db:
         by_id = {camera.camera_id: camera for camera in db.read_all_cameras()}
         cameras = [by_id[db.read_image(image_id(i)).camera_id] for i in range(len(capture))]
@@ -200,7 +203,7 @@ def match_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return {
         "focal_votes": votes,
         "focal_known": known,
-        "homography_share": float(np.median(list(shares.values()))) if shares else 0.0,
+        "turning": {**asdict(turning), "only": turning.only},
         "pairs": len(todo) + len(done_before),
         "verified_pairs": count_verified(database),
         "features_per_frame": float(np.mean([len(f.keypoints) for f in features])),

@@ -99,6 +99,8 @@ def attempt(
         lambda done, total, message: progress(int(MATCH_SHARE * 1000 * done / total), 1000, message),
         num_threads=place.num_threads,
     )
+    if number == 0:
+        checks.require_motion(matched, frames=len(place.focals_px))
     folder = place.work / f"model-{number}"
     mapped = run_in_child(
         MAP_JOB,
@@ -124,7 +126,7 @@ def attempt(
         "method": chosen.method,
         "pairs": matched["pairs"],
         "verified_pairs": matched["verified_pairs"],
-        "homography_share": matched["homography_share"],
+        "turning": matched["turning"],
         "registered": len(models[0]["registered"]) if models else 0,
         "points": models[0]["points"] if models else 0,
         "error_px": models[0]["error_px"] if models else None,
@@ -180,5 +182,5 @@ def climb(
             break
         why = f"no more than {registered} of {len(capture)} frames were registered before"
     if best is None:
-        checks.refuse(attempts, capture)
+        checks.refuse()
     return best

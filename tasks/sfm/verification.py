@@ -151,16 +151,30 @@ def calibrate_all(
     )
 
 
-def homography_shares(
-    keypoints: Sequence[np.ndarray], verified: Mapping[Pair, Epipolar], *, error_px: float, sample: int = 200
-) -> dict[Pair, float]:
-    """For at most `sample` pairs, spread evenly: the share of the inliers that one homography explains too.
-
-    Near 1 where the camera only turned, or saw a plane: such a pair says nothing about focal length or depth.
+@dataclass(frozen=True, kw_only=True)
+class Homography:
+    """Attributes:
+    matrix: (3, 3), x2 ~ H x1 in pixels.
+    share: of the pair's epipolar inliers that it explains too.
     """
-    shares: dict[Pair, float] = {}
+
+    matrix: np.ndarray  # (3, 3)
+    share: float
+
+
+def homographies(
+    keypoints: Sequence[np.ndarray], verified: Mapping[Pair, Epipolar], *, error_px: float, sample: int = 200
+) -> dict[Pair, Homography]:
+    """For at most `sample` pairs, spread evenly, what a homography makes of them.
+
+    It explains nearly everything where the camera only turned, or saw a plane: such a pair says nothing about the focal length.
+    """
+    found: dict[Pair, Homography] = {}
     for i, j in sorted(verified)[:: max(1, len(verified) // sample)]:
         m = verified[i, j].matches
-        _, mask = cv2.findHomography(keypoints[i][m[:, 0]], keypoints[j][m[:, 1]], cv2.USAC_MAGSAC, error_px)
-        shares[i, j] = 0.0 if mask is None else float((mask > 0).mean())
-    return shares
+        matrix, mask = cv2.findHomography(keypoints[i][m[:, 0]], keypoints[j][m[:, 1]], cv2.USAC_MAGSAC, error_px)
+        if mask is None or matrix is None or matrix.shape != (3, 3):
+            found[i, j] = Homography(matrix=np.eye(3), share=0.0)
+        else:
+            found[i, j] = Homography(matrix=matrix, share=float((mask > 0).mean()))
+    return found
