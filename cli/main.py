@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("export", help="convert a scene file")
     command.add_argument("scene", type=Path, metavar="SCENE", help="a 3DGS .ply or a .spz")
-    command.add_argument("--to", required=True, choices=("ply", "spz"), help="format to write")
+    command.add_argument("--to", required=True, choices=("ply", "spz", "splat", "glb"), help="format to write")
     command.add_argument("--out", type=Path, metavar="FILE", help="default: beside SCENE, with the new ending")
     command.add_argument("--debug", action="store_true", help="show the details of a failure")
     command.set_defaults(call=_export)

@@ -16,24 +16,26 @@ WRITERS: dict[str, Writer] = {"ply": write_ply, "spz": write_spz, "splat": write
 FORMATS = tuple(WRITERS)  # what can be written; PLY and SPZ can be read
 
 
-def convert(source: Path, target: Path) -> int:
-    """Write the scene in `source` to `target`, in the format that the target's ending names.
+def convert(source: Path, target: Path, to: str | None = None) -> int:
+    """Write the scene in `source` to `target`.
 
     Args:
         source: a 3DGS PLY or an SPZ file, told apart by its content.
-        target: ends in .ply, .spz, .splat (no view-dependent colour) or .glb (KHR_gaussian_splatting).
+        target: the file to write.
+        to: "ply", "spz", "splat" (no view-dependent colour) or "glb" (KHR_gaussian_splatting); None: by the target's ending.
 
     Returns:
         The number of Gaussians.
 
     Raises:
-        BadOption: the ending names no format that can be written, or the target is the source.
+        BadOption: no such format can be written, or the target is the source.
         BadScene: the source is no scene, or the target's format can't hold it.
         DiskFull, OutputUnwritable: the target is then as it was.
     """
-    writer = WRITERS.get(target.suffix.lower().removeprefix("."))
+    name = to if to is not None else target.suffix.lower().removeprefix(".")
+    writer = WRITERS.get(name)
     if writer is None:
-        raise BadOption(f"{target.name} names no format that can be written; end it in .{', .'.join(FORMATS)}.")
+        raise BadOption(f"{name!r} is no format that can be written; choose one of {', '.join(FORMATS)}.")
     if target.exists() and source.exists() and target.samefile(source):
         raise BadOption(f"{target} is the scene itself; give another file to write.")
     gaussians = read_scene(source)

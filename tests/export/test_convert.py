@@ -40,8 +40,16 @@ def test_a_source_is_told_by_its_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.obj", "a", "a.ply.txt", ".ply"])
 def test_unknown_formats_are_refused(tmp_path: Path, name: str) -> None:
     write_ply(tmp_path / "scene.ply", made(3, 0, seed=4))
-    with pytest.raises(BadOption, match=r"\.spz"):
+    with pytest.raises(BadOption, match="spz"):
         convert(tmp_path / "scene.ply", tmp_path / name)
+
+
+def test_a_named_format_goes_before_the_ending(tmp_path: Path) -> None:
+    write_ply(tmp_path / "a.ply", made(10, 0, seed=7))
+    convert(tmp_path / "a.ply", tmp_path / "b.bin", "spz")
+    assert len(read_spz(tmp_path / "b.bin")) == 10
+    with pytest.raises(BadOption, match="obj"):
+        convert(tmp_path / "a.ply", tmp_path / "c.ply", "obj")
 
 
 def test_a_scene_is_not_written_onto_itself(tmp_path: Path) -> None:
