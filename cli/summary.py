@@ -30,7 +30,9 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     if sfm := report.get("sfm"):
         found.append(("registered", f"{sfm['frames_registered']} of {sfm['frames_given']} frames"))
-        found.append(("reprojection", f"{sfm['reprojection_error_px']:.2f} px, {sfm['points']:,} points"))
+        error = sfm["reprojection_error_px"]  # null where a given model doesn't say
+        said = f"{error:.2f} px, " if error is not None else ""
+        found.append(("reprojection", f"{said}{sfm['points']:,} points"))
     if evaluation.get("psnr_db") is not None:
         views = len(evaluation.get("held_out", ()))
         size = f"{evaluation['width']}x{evaluation['height']}"
