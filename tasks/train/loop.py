@@ -14,7 +14,6 @@ from tasks.gaussians.model import COEFFS_OF_DEGREE
 from tasks.train.backend import Backend
 from tasks.train.dataset import EVALUATION_SIDE_PX, Dataset, View, resized
 from tasks.train.densify import add_noise, densify
-from tasks.train.exposure import Exposure
 from tasks.train.optimizer import Optimizer, make_leaves
 from tasks.train.options import TrainOptions
 from tasks.train.parameters import NAMES, Parameters, initial_parameters
@@ -182,7 +181,6 @@ def fit(
     `after_step` is called after every step and not counted in the time.
     """
     policy = recipe.densify_policy(options.steps, state.initial_gaussians, options.max_gaussians)
-    exposure = Exposure(len(views), backend.device, lr=recipe.lr_exposure) if recipe.lr_exposure else None
     mode = "antialiased" if options.antialiased else "classic"
     while state.step < options.steps:
         step, params = state.step, state.params
@@ -203,14 +201,11 @@ def fit(
             params.means, params.quats, scales, opacities, params.sh_coeffs, viewmat, K, width, height,
             sh_degree=degree, rasterize_mode=mode, eps2d=recipe.dilation(views.part_of_evaluation(index)),
         )  # fmt: skip
-        shown = exposure.apply(images[0], index) if exposure else images[0]
-        loss = backend.l1_ssim_loss(shown, truth, recipe.ssim_lambda)
+        loss = backend.l1_ssim_loss(images[0], truth, recipe.ssim_lambda)
         regularised = loss + recipe.opacity_reg * opacities.mean() + recipe.scale_reg * scales.mean()
         regularised.backward()
         rates = learning_rates(recipe, params, radius, step, options.steps, backend.device)
         state.optimizer.step(params, rates, step=step + 1, visible=backend.visible(meta))
-        if exposure:
-            exposure.step()
         if recipe.score == "gradient" and step + 1 <= policy.stop:
             pull = backend.pull(meta)
             state.score = pull if state.score is None else state.score + pull

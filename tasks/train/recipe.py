@@ -51,7 +51,6 @@ class Recipe:
     grown_by: float = 0.5  # part of the steps by which the cap is reached
     densify_times: int = 40
     noise: float = 5e5
-    lr_exposure: float = 0.0
     fixed_dilation: float | None = None
 
     @staticmethod
