@@ -9,7 +9,6 @@ from typing import Literal
 
 from tasks.train.densify import DensifyPolicy
 
-
 SHORT_RUN, LONG_RUN = 3_000, 30_000  # steps
 LONG_RUN_RATES = {
     "lr_means": 1.6e-4,

@@ -5,7 +5,8 @@
 #include <stdexcept>
 
 namespace splatflow {
-void Bins::build(const KernelTable& kernels, const Splat* splats, const float* depths, const uint8_t* visible, int64_t count, const CameraView& cam, int threads) {
+void Bins::build(const KernelTable& kernels, const Splat* splats, const float* depths, const uint8_t* visible, int64_t count,
+                 const CameraView& cam, int threads) {
   const int tiles = cam.tiles_x * cam.tiles_y;
   keys_.resize(size_t(count));
   keys_swap_.resize(size_t(count));

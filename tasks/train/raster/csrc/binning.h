@@ -48,14 +48,15 @@ struct Bins {
   uint32_t pairs = 0;
 
   // Sorts the seen Gaussians by depth once, then deals them out in that order: no sort over pairs is needed.
-  void build(const KernelTable& kernels, const Splat* splats, const float* depths, const uint8_t* visible, int64_t count, const CameraView& camera, int threads);
+  void build(const KernelTable& kernels, const Splat* splats, const float* depths, const uint8_t* visible, int64_t count,
+             const CameraView& camera, int threads);
 
  private:
   Buffer<uint64_t> keys_, keys_swap_;
-  Buffer<uint32_t> first_span_;    // per rank, plus one at the end
-  Buffer<TileSpan> spans_;         // per Gaussian and row of tiles
-  Buffer<int32_t> edges_;          // (threads, tiles_y, tiles_x + 1)
-  Buffer<uint32_t> next_;          // (threads, tiles): where the next entry of a tile goes
+  Buffer<uint32_t> first_span_;  // per rank, plus one at the end
+  Buffer<TileSpan> spans_;       // per Gaussian and row of tiles
+  Buffer<int32_t> edges_;        // (threads, tiles_y, tiles_x + 1)
+  Buffer<uint32_t> next_;        // (threads, tiles): where the next entry of a tile goes
 };
 
 }  // namespace splatflow

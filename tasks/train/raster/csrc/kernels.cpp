@@ -22,7 +22,8 @@ namespace {
 #include "tiles.inl"
 }  // namespace
 
-static const KernelTable table = {SF_STRING(SPLATFLOW_ISA), W, project, tile_spans, project_backward, tile_forward, tile_backward, ssim_maps, ssim_grad, adam};
+static const KernelTable table = {
+    SF_STRING(SPLATFLOW_ISA), W, project, tile_spans, project_backward, tile_forward, tile_backward, ssim_maps, ssim_grad, adam};
 }  // namespace SPLATFLOW_ISA
 
 const KernelTable* SF_JOIN(kernels_, SPLATFLOW_ISA)() { return &SPLATFLOW_ISA::table; }

@@ -119,8 +119,8 @@ Scene make_scene(const ConstArray& means, const ConstArray& quats, const ConstAr
   return s;
 }
 
-CameraView make_camera(const ConstArray& viewmat, const ConstArray& K, int width, int height, float near_plane, float far_plane, float eps2d,
-                       bool antialiased) {
+CameraView make_camera(const ConstArray& viewmat, const ConstArray& K, int width, int height, float near_plane, float far_plane,
+                       float eps2d, bool antialiased) {
   expect(viewmat.ndim() == 2 && viewmat.shape(0) == 4 && viewmat.shape(1) == 4, "viewmat must be (4, 4)");
   expect(K.ndim() == 2 && K.shape(0) == 3 && K.shape(1) == 3, "K must be (3, 3)");
   expect(width > 0 && height > 0, "width and height must be positive");
@@ -157,7 +157,8 @@ PooledFrame forward(ConstArray means, ConstArray quats, ConstArray scales, Const
                     bool antialiased, ConstArray background, Array image, Array alpha, int threads) {
   const Scene scene = make_scene(means, quats, scales, opacities, colors, degree);
   const CameraView camera = make_camera(viewmat, K, width, height, near_plane, far_plane, eps2d, antialiased);
-  expect(image.size() == size_t(width) * height * 3 && alpha.size() == size_t(width) * height, "image and alpha must be (H, W, 3) and (H, W, 1)");
+  expect(image.size() == size_t(width) * height * 3 && alpha.size() == size_t(width) * height,
+         "image and alpha must be (H, W, 3) and (H, W, 1)");
   expect(background.size() == 3, "background must be (3,)");
   PooledFrame handle;
   nb::gil_scoped_release release;
@@ -165,9 +166,9 @@ PooledFrame forward(ConstArray means, ConstArray quats, ConstArray scales, Const
   return handle;
 }
 
-void backward(PooledFrame& handle, ConstArray means, ConstArray quats, ConstArray scales, ConstArray opacities, ConstArray colors, int degree,
-              ConstArray v_image, ConstArray v_alpha, Array g_means, Array g_quats, Array g_scales, Array g_opacities, Array g_colors,
-              Array g_means2d, int threads) {
+void backward(PooledFrame& handle, ConstArray means, ConstArray quats, ConstArray scales, ConstArray opacities, ConstArray colors,
+              int degree, ConstArray v_image, ConstArray v_alpha, Array g_means, Array g_quats, Array g_scales, Array g_opacities,
+              Array g_colors, Array g_means2d, int threads) {
   const Scene scene = make_scene(means, quats, scales, opacities, colors, degree);
   const size_t n = size_t(scene.count);
   expect(g_means.size() == 3 * n && g_quats.size() == 4 * n && g_scales.size() == 3 * n && g_opacities.size() == n &&
@@ -179,7 +180,8 @@ void backward(PooledFrame& handle, ConstArray means, ConstArray quats, ConstArra
 }
 
 double loss(ConstArray image, ConstArray truth, float ssim_lambda, Array grad, int threads) {
-  expect(image.ndim() == 3 && image.shape(2) == 3 && truth.size() == image.size() && grad.size() == image.size(), "images must be (H, W, 3)");
+  expect(image.ndim() == 3 && image.shape(2) == 3 && truth.size() == image.size() && grad.size() == image.size(),
+         "images must be (H, W, 3)");
   expect(image.size() > 0, "images must not be empty");
   const int height = int(image.shape(0)), width = int(image.shape(1));
   nb::gil_scoped_release release;
@@ -190,8 +192,10 @@ void adam_step(Array param, ConstArray grad, Array exp_avg, Array exp_avg_sq, Co
                float eps, double step, int threads) {
   AdamJob job;
   job.rows = int64_t(param.shape(0));
-  expect(job.rows >= 0 && lr.ndim() == 1 && param.size() == size_t(job.rows) * lr.size(), "lr must have one value per column of the parameter");
-  expect(grad.size() == param.size() && exp_avg.size() == param.size() && exp_avg_sq.size() == param.size(), "moments and gradient must have the parameter's shape");
+  expect(job.rows >= 0 && lr.ndim() == 1 && param.size() == size_t(job.rows) * lr.size(),
+         "lr must have one value per column of the parameter");
+  expect(grad.size() == param.size() && exp_avg.size() == param.size() && exp_avg_sq.size() == param.size(),
+         "moments and gradient must have the parameter's shape");
   expect(visible.size() == 0 || visible.size() == size_t(job.rows), "visible must have one value per row");
   job.param = param.data();
   job.grad = grad.data();
@@ -240,11 +244,14 @@ NB_MODULE(_native, m) {
   m.def("adam_step", &adam_step);
   m.def("release_memory", [] { pool().clear(); });
   m.def("simd_level", [] { return std::string(current()->name); }, "Instruction set in use");
-  m.def("simd_levels", [] {
-    std::vector<std::string> names;
-    for (const KernelTable* t : available_kernels()) names.emplace_back(t->name);
-    return names;
-  }, "Instruction sets that this machine can run, fastest first");
+  m.def(
+      "simd_levels",
+      [] {
+        std::vector<std::string> names;
+        for (const KernelTable* t : available_kernels()) names.emplace_back(t->name);
+        return names;
+      },
+      "Instruction sets that this machine can run, fastest first");
   m.def("set_simd_level", [](const std::string& name) {
     for (const KernelTable* t : available_kernels())
       if (name == t->name) {

@@ -8,8 +8,8 @@ constexpr float kSsimC1 = 0.01f * 0.01f, kSsimC2 = 0.03f * 0.03f;
 
 // `x`, `y` and the maps have rows of `stride` floats, a multiple of the vector width, zero beyond `width`.
 // `scratch` holds 5 rows of stride + 32 floats.
-static double ssim_maps(const float* x, const float* y, int width, int stride, int height, int begin, int end, float* d_mu, float* d_xx, float* d_xy,
-                        float* scratch) {
+static double ssim_maps(const float* x, const float* y, int width, int stride, int height, int begin, int end, float* d_mu, float* d_xx,
+                        float* d_xy, float* scratch) {
   const int line = stride + 32;
   float* rows[5];
   for (int k = 0; k < 5; k++) {

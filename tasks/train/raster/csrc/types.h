@@ -29,13 +29,13 @@ struct CameraView {
 struct alignas(64) Splat {
   float mx, my;
   float qa, qb, qc;
-  float l2op;     // log2 of the opacity (after antialiasing)
+  float l2op;  // log2 of the opacity (after antialiasing)
   float rgb[3];
   int32_t row0, row1;  // first and last pixel row whose centres it reaches, clipped to the image
   float slope;         // x extent as a function of dy: slope * dy +- sqrt((reach - dy^2 inv_cov_d) * width_scale)
   float reach;         // 2 ln(255 opacity)
   float inv_cov_d, width_scale;
-  float y_at_xmax;     // dy at which the ellipse reaches its largest x
+  float y_at_xmax;  // dy at which the ellipse reaches its largest x
 };
 
 struct Scene {
@@ -45,8 +45,8 @@ struct Scene {
   const float* opacities;  // (N,)
   const float* colors;     // (N, K, 3) or (N, 3)
   int64_t count;
-  int coeffs;              // K of the stored coefficients; 0 when colors are plain RGB
-  int degree;              // spherical-harmonics degree in use; -1 when colors are plain RGB
+  int coeffs;  // K of the stored coefficients; 0 when colors are plain RGB
+  int degree;  // spherical-harmonics degree in use; -1 when colors are plain RGB
 };
 
 struct SceneGrads {
@@ -79,8 +79,8 @@ struct TileJob {
   int32_t* processed;  // entries looked at before every pixel was opaque
   float* state;        // (4, 64): red, green, blue without background, transmittance
   float background[3];
-  float* image;        // (H, W, 3)
-  float* alpha;        // (H, W)
+  float* image;  // (H, W, 3)
+  float* alpha;  // (H, W)
 };
 
 struct TileGradJob {
