@@ -3,6 +3,7 @@
 Needs the captures in ../shared/data. CPU seconds are those of this process and all its children. Poses of the fox are compared
 with the model in `fox_posed` (same frames in the same order) after a similarity; that model is an opinion too, so small
 differences mean nothing. Where a loop closes, points seen from both ends of the clip show that the model knows it.
+Peak memory is that of the largest process so far, so it means something with `--only` alone.
 """
 
 import argparse
@@ -49,11 +50,12 @@ class Row:
     points: int
     error_px: float
     accuracy: str
+    peak_mb: float
 
     def markdown(self) -> str:
         return (
             f"| {self.variant} | {self.wall_s:.0f} | {self.cpu_s:.0f} | {self.registered} | {self.points:,} | "
-            f"{self.error_px:.2f} | {self.accuracy} |"
+            f"{self.error_px:.2f} | {self.accuracy} | {self.peak_mb:.0f} |"
         )
 
 
@@ -64,15 +66,16 @@ def cpu_seconds() -> float:
 
 
 def pose_errors(model: pycolmap.Reconstruction, reference: pycolmap.Reconstruction) -> str:
-    """Median rotation error and centre error (in % of the cameras' mean distance from their middle) by frame number."""
+    """Median rotation error and centre error (in % of the cameras' mean distance from their middle)."""
 
-    def poses(of: pycolmap.Reconstruction) -> dict[int, np.ndarray]:
-        return {
-            int("".join(c for c in Path(of.images[i].name).stem if c.isdigit())): of.images[i].cam_from_world().matrix()
-            for i in of.reg_image_ids()
-        }
+    def poses(of: pycolmap.Reconstruction, place: Callable[[str, list[str]], int]) -> dict[int, np.ndarray]:
+        images = sorted((of.images[i] for i in of.reg_image_ids()), key=lambda image: image.name)
+        names = [image.name for image in images]
+        return {place(image.name, names): image.cam_from_world().matrix() for image in images}
 
-    ours, theirs = poses(model), poses(reference)
+    # Ours are numbered from 1 in the order of the video; the reference has all frames, in the same order, under other names.
+    ours = poses(model, lambda name, _: int(Path(name).stem) - 1)
+    theirs = poses(reference, lambda name, names: names.index(name))
     common = sorted(set(ours) & set(theirs))
     a = np.array([-ours[k][:, :3].T @ ours[k][:, 3] for k in common])
     b = np.array([-theirs[k][:, :3].T @ theirs[k][:, 3] for k in common])
@@ -131,6 +134,7 @@ def measure(variant: str, name: str, frames: int, run: Callable[[], pycolmap.Rec
         points=model.num_points3D(),
         error_px=float(model.compute_mean_reprojection_error()),
         accuracy=judge(name, model),
+        peak_mb=max(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024,
     )
 
 
@@ -140,7 +144,7 @@ def main() -> None:
     parser.add_argument("--only", help="variants whose name contains this")
     parser.add_argument("--stock", action="store_true", help="also COLMAP's own pipeline (minutes)")
     args = parser.parse_args()
-    print("| variant | wall s | CPU s | registered | points | error px | accuracy |\n|---|---|---|---|---|---|---|")
+    print("| variant | wall s | CPU s | registered | points | error px | accuracy | peak MB |\n|---|---|---|---|---|---|---|---|")
     for name in args.captures:
         with tempfile.TemporaryDirectory() as folder:
             base = Path(folder)

@@ -134,6 +134,7 @@ def attempt(
         "focal_votes": matched["focal_votes"],
         "focals_tried": [{k: v for k, v in f.items() if k != "cameras"} for f in mapped["focals"]],
         "lenses_tried": mapped["lens"],
+        "rescued": mapped["rescued"],
         "seconds": time.perf_counter() - started,
         "stage_seconds": {**matched["seconds"], **mapped["seconds"]},
     }

@@ -12,6 +12,7 @@ from tasks.sfm.child import Progress
 from tasks.sfm.database import make_camera
 from tasks.sfm.lens import FEW_FRAMES, best_lens
 from tasks.sfm.recalibrate import recalibrated_copy
+from tasks.sfm.rescue import rescue_frames
 
 MIN_MODEL_FRAMES = 3
 MIN_FRAME_POINTS = 15  # a pose has six unknowns, a point seen twice hardly one equation to spare
@@ -221,7 +222,7 @@ def map_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
     Returns:
         models: a summary for each, largest first; the largest lies in `out` (empty list: nothing was found).
-        lens: which lens models were tried; focals: which focal lengths were tried; seconds.
+        lens: which lens models were tried; rescued: frames that were placed again; focals: which focal lengths were tried; seconds.
     """
     database, images, out = Path(arguments["database"]), Path(arguments["images"]), Path(arguments["out"])
     pycolmap.logging.minloglevel = 2
@@ -257,6 +258,7 @@ def map_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     # The EXIF focal length of a few photos is better than what they themselves could say.
     refine_focal = not (arguments["trust_focals"] and arguments["frames"] < FEW_FRAMES)
     best: pycolmap.Reconstruction | None = None
+    rescued: list[str] = []
     models: list[pycolmap.Reconstruction] = []
     for round_number in range(MAX_ROUNDS):
         start = 400 + 150 * round_number
@@ -284,6 +286,19 @@ def map_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         )
         progress(start + 130, 1000, "refining cameras and points")
         polish(refined, error_px=error_px, refine_focal=refine_focal)
+        moved = rescue_frames(refined, database, seed=seed)
+        if moved:
+            rescued += [name for name in moved if name not in rescued]
+            refined = triangulate(
+                refined,
+                database,
+                images,
+                scratch / "models",
+                seed=seed,
+                num_threads=threads,
+                refine_focal=refine_focal,
+            )
+            polish(refined, error_px=error_px, refine_focal=refine_focal)
         if best is not None and _worth(refined) < _worth(best):
             break
         best, models = refined, made
@@ -317,6 +332,7 @@ def map_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return {
         "models": summaries,
         "lens": lens_trials,
+        "rescued": sorted(rescued),
         "focals": focals,
         "seconds": {"mapping": mapped - started, "polish": time.perf_counter() - mapped},
     }
