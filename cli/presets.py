@@ -57,7 +57,7 @@ class RunOptions:
 
 METHODS = ("glomap", "colmap")
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"steps": 1_500, "max_gaussians": 50_000, "max_frames": 80, "train_side_px": 480},
+    "quick": {"steps": 1_000, "max_gaussians": 30_000, "max_frames": 80, "train_side_px": 480},
     "standard": {"steps": 3_000, "max_gaussians": 100_000, "max_frames": 150, "train_side_px": 640},
     "full": {"steps": 25_000, "max_gaussians": 1_000_000, "max_frames": 600, "train_side_px": 1_600},
 }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tasks.errors import DeviceUnavailable
-from tasks.train import losses_reference, optimizer
+from tasks.train import densify, losses_reference, optimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class Backend:
     rasterization: Callable[..., tuple[Tensor, Tensor, dict[str, Any]]]
     l1_ssim_loss: Callable[[Tensor, Tensor, float], Tensor]
     adam_step: optimizer.AdamStep
+    add_noise: Callable[..., None]
     sparse: bool  # whether the optimiser visits only what the view shows
     note: str | None = None  # why a GPU that is there is not used
 
@@ -79,6 +80,7 @@ def choose_backend(device: Literal["auto", "cpu", "cuda"], threads: int | None) 
                 rasterization=_gsplat,
                 l1_ssim_loss=losses_reference.l1_ssim_loss,
                 adam_step=optimizer.adam_step,
+                add_noise=densify.add_noise,
                 sparse=False,
             )
     from tasks.train.raster import native
@@ -90,6 +92,7 @@ def choose_backend(device: Literal["auto", "cpu", "cuda"], threads: int | None) 
         rasterization=functools.partial(native.rasterization, threads=threads),
         l1_ssim_loss=functools.partial(native.l1_ssim_loss, threads=threads),
         adam_step=functools.partial(native.adam_step, threads=threads),
+        add_noise=functools.partial(native.add_noise, threads=threads),
         sparse=True,
         note=note,
     )

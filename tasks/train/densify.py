@@ -103,21 +103,29 @@ def densify(
     return len(dead), added
 
 
-def add_noise(params: Parameters, lr: float, policy: DensifyPolicy, generator: torch.Generator) -> None:
+def add_noise(
+    means: Tensor,  # (N, 3), changed in place
+    quats: Tensor,  # (N, 4)
+    scales: Tensor,  # (N, 3) log
+    opacities: Tensor,  # (N,) logit
+    rate: float,
+    generator: torch.Generator,
+) -> None:
     """Shake the means of nearly transparent Gaussians along their own covariance, so that they find places where they are needed.
 
-    The paper's factor sigmoid(100 (0.005 - o)) is below 1e-4 for opacities over 0.1: only the others are drawn for.
+    `rate` is the policy's `noise` times the learning rate of the means. The paper's factor sigmoid(100 (0.005 - o)) is below 1e-4 for
+    opacities over 0.1: only the others are drawn for. Works on any device; `raster.native.add_noise` is the same on the CPU, faster.
     """
     with torch.no_grad():
-        loose = (params.opacities < math.log(0.1 / 0.9)).nonzero()[:, 0]
+        loose = (opacities < math.log(0.1 / 0.9)).nonzero()[:, 0]
         if not len(loose):
             return
-        opacities = torch.sigmoid(params.opacities[loose])
-        rate = torch.sigmoid(-100 * (opacities - 0.005)) * (policy.noise * lr)
-        normal = torch.randn(len(loose), 3, generator=generator, device=params.means.device)
-        stretched = _rotations(params.quats[loose]) * torch.exp(params.scales[loose])[:, None, :]  # (M, 3, 3)
-        noise = normal * rate[:, None]
-        params.means[loose] += (stretched @ (stretched.transpose(1, 2) @ noise[..., None]))[..., 0]
+        size = torch.sigmoid(-100 * (torch.sigmoid(opacities[loose]) - 0.005)) * rate
+        normal = torch.randn(len(loose), 3, generator=generator, device=means.device)
+        # covariance times noise: R diag(s^2) R^T n
+        rotations = _rotations(quats[loose])  # (M, 3, 3)
+        along_axes = (rotations * (normal * size[:, None])[:, :, None]).sum(1) * torch.exp(2 * scales[loose])
+        means[loose] += (rotations * along_axes[:, None, :]).sum(2)
 
 
 def _rotations(quats: Tensor) -> Tensor:

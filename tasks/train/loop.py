@@ -13,7 +13,7 @@ from torch import Tensor
 from tasks.gaussians.model import COEFFS_OF_DEGREE
 from tasks.train.backend import Backend
 from tasks.train.dataset import EVALUATION_SIDE_PX, Dataset, View, resized
-from tasks.train.densify import add_noise, densify
+from tasks.train.densify import densify
 from tasks.train.optimizer import Optimizer, make_leaves
 from tasks.train.options import TrainOptions
 from tasks.train.parameters import NAMES, Parameters, initial_parameters
@@ -213,7 +213,8 @@ def fit(
             densify(params, state.optimizer, policy, state.score, state.generator)
             state.score = None
         if step + 1 <= policy.stop:
-            add_noise(params, recipe.mean_lr(step, options.steps) * radius, policy, state.generator)
+            rate = policy.noise * recipe.mean_lr(step, options.steps) * radius
+            backend.add_noise(params.means, params.quats, params.scales, params.opacities, rate, state.generator)
         state.step += 1
         state.whole = True
         elapsed = time.perf_counter() - started

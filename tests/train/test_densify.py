@@ -1,5 +1,6 @@
 """The laws of relocation: what is split looks as before, the cap holds, nothing else moves."""
 
+import functools
 import math
 
 import numpy as np
@@ -8,9 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.train import densify as densification
 from tasks.train.densify import DensifyPolicy, add_noise, densify, relocated
 from tasks.train.optimizer import Optimizer, adam_step, make_leaves
 from tasks.train.parameters import NAMES, initial_parameters
+from tasks.train.raster import native
 
 
 def some_parameters(count: int = 50, seed: int = 0):
@@ -92,12 +95,51 @@ def test_due_only_within_its_steps() -> None:
     assert due == [20, 30, 40, 50, 60]
 
 
-def test_noise_moves_only_the_nearly_transparent() -> None:
+NOISE = [add_noise, functools.partial(native.add_noise, threads=2)]
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_noise_moves_only_the_nearly_transparent(noise) -> None:
     params, _ = some_parameters()
     with torch.no_grad():
         params.opacities[:10] = math.log(0.001 / 0.999)
     before = params.means.detach().clone()
-    add_noise(params, 1e-3, policy(), torch.Generator().manual_seed(0))
+    noise(params.means, params.quats, params.scales, params.opacities, 500.0, torch.Generator().manual_seed(0))
     moved = (params.means.detach() != before).any(1)
     assert moved[:10].all()
     assert not moved[10:].any()
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_noise_has_the_spread_of_the_gaussian(noise) -> None:
+    """The mean moves by covariance times a standard normal: the spread of the steps is the covariance squared."""
+    count = 200_000
+    quats = torch.tensor([[0.8, -0.3, 0.5, 0.1]]).repeat(count, 1)
+    scales = torch.tensor([[0.3, 0.1, 0.05]]).log().repeat(count, 1)
+    means = torch.zeros(count, 3)
+    noise(means, quats, scales, torch.full((count,), -20.0), 2.0, torch.Generator().manual_seed(1))
+    rotation = densification._rotations(quats[:1])[0]
+    covariance = rotation @ torch.diag(torch.tensor([0.3, 0.1, 0.05]) ** 2) @ rotation.T
+    expected = (covariance @ covariance) * (2 * torch.sigmoid(torch.tensor(0.5))) ** 2
+    assert torch.allclose(means.mean(0), torch.zeros(3), atol=2e-3)
+    assert torch.allclose(torch.cov(means.T), expected, atol=0.02 * expected.max().item())
+
+
+def test_native_noise_does_not_depend_on_threads() -> None:
+    moved = []
+    for threads in (1, 2, 3):
+        params, _ = some_parameters()
+        with torch.no_grad():
+            params.opacities.fill_(-6.0)
+        native.add_noise(
+            params.means,
+            params.quats,
+            params.scales,
+            params.opacities,
+            500.0,
+            torch.Generator().manual_seed(3),
+            threads,
+        )
+        moved.append(params.means.detach().clone())
+    assert torch.equal(moved[0], moved[1])
+    assert torch.equal(moved[0], moved[2])

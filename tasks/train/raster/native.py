@@ -196,3 +196,18 @@ def adam_step(
         param.detach().numpy(), grad.contiguous().numpy(), exp_avg.numpy(), exp_avg_sq.numpy(),
         (_NO_MASK if visible is None else visible).numpy(), lr.numpy(), betas[0], betas[1], eps, float(step), threads or default_threads(),
     )  # fmt: skip
+
+
+def add_noise(
+    means: Tensor,  # (N, 3), changed in place
+    quats: Tensor,  # (N, 4)
+    scales: Tensor,  # (N, 3) log
+    opacities: Tensor,  # (N,) logit
+    rate: float,
+    generator: torch.Generator,
+    threads: int | None = None,
+) -> None:
+    """The noise of `tasks.train.densify.add_noise`, by a generator of its own that `generator` seeds."""
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    means_, quats_, scales_, opacities_ = (t.detach().numpy() for t in (means, quats, scales, opacities))
+    _native.add_noise(means_, quats_, scales_, opacities_, rate, seed, threads or default_threads())

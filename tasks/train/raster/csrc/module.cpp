@@ -15,6 +15,7 @@
 
 #include "frame.h"
 #include "loss.h"
+#include "noise.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -217,6 +218,14 @@ void adam_step(Array param, ConstArray grad, Array exp_avg, Array exp_avg_sq, Co
     kernels.adam(job, begin, begin + kRowsAtATime < job.rows ? begin + kRowsAtATime : job.rows);
 }
 
+void noise(Array means, ConstArray quats, ConstArray scales, ConstArray opacities, float rate, uint64_t seed, int threads) {
+  const size_t n = means.shape(0);
+  expect(means.size() == 3 * n && quats.size() == 4 * n && scales.size() == 3 * n && opacities.size() == n,
+         "means, quats, scales and opacities must belong to the same Gaussians");
+  nb::gil_scoped_release release;
+  add_noise(means.data(), quats.data(), scales.data(), opacities.data(), int64_t(n), rate, seed, threads);
+}
+
 }  // namespace
 }  // namespace splatflow
 
@@ -242,6 +251,7 @@ NB_MODULE(_native, m) {
   m.def("backward", &backward);
   m.def("loss", &loss);
   m.def("adam_step", &adam_step);
+  m.def("add_noise", &noise);
   m.def("release_memory", [] { pool().clear(); });
   m.def("simd_level", [] { return std::string(current()->name); }, "Instruction set in use");
   m.def(

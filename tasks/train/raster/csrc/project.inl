@@ -227,6 +227,18 @@ static void project(const Scene& s, const CameraView& cam, int64_t begin, int64_
 static void project_backward(const Scene& s, const CameraView& cam, const uint32_t* order, int64_t begin, int64_t end, const Splat* splats,
                              const uint32_t* first_slot, const uint8_t* hit, const float* pair_grads, const SceneGrads& grads) {
   for (int64_t block = begin; block < end; block += W) {
+    // front to back is no order in memory: what the next block needs is asked for while this one computes
+    for (int64_t rank = block + W; rank < block + 2 * W && rank < end; rank++) {
+      const int64_t id = order[rank];
+      __builtin_prefetch(&splats[id]);
+      __builtin_prefetch(s.means + id * 3);
+      __builtin_prefetch(s.scales + id * 3);
+      __builtin_prefetch(s.quats + id * 4);
+      for (int k = 0; k < s.coeffs * 3; k += 16) {
+        __builtin_prefetch(s.colors + id * s.coeffs * 3 + k);
+        __builtin_prefetch(grads.colors + id * s.coeffs * 3 + k, 1);
+      }
+    }
     Lanes lanes;
     lanes.valid = int(end - block < W ? end - block : W);
     alignas(64) float sums[kPairGrad][W];
