@@ -144,7 +144,9 @@ def main() -> None:
     parser.add_argument("--only", help="variants whose name contains this")
     parser.add_argument("--stock", action="store_true", help="also COLMAP's own pipeline (minutes)")
     args = parser.parse_args()
-    print("| variant | wall s | CPU s | registered | points | error px | accuracy | peak MB |\n|---|---|---|---|---|---|---|---|")
+    print(
+        "| variant | wall s | CPU s | registered | points | error px | accuracy | peak MB |\n|---|---|---|---|---|---|---|---|"
+    )
     for name in args.captures:
         with tempfile.TemporaryDirectory() as folder:
             base = Path(folder)
