@@ -1,0 +1,271 @@
+"""What clients do to jobs: submit, look, change, cancel, retry, delete. Each is one short transaction.
+
+Attempts at work write through `storage.attempts`; the dispatcher through `storage.dispatching`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CursorResult, Row, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col
+
+from storage.database import Database
+from storage.tables import (
+    DELETE,
+    FAILED,
+    LOST,
+    OPEN_STATES,
+    QUEUED,
+    START,
+    STOP,
+    IdempotentSubmit,
+    Job,
+    Outbox,
+    Upload,
+    now,
+)
+
+CANCELLED = "cancelled"
+CANCELLED_MESSAGE = "The job was cancelled; retry it to go on from the steps that were finished."
+
+
+class JobMissing(LookupError):
+    """No such job for this account."""
+
+
+class WrongState(Exception):
+    """The job is in a state that does not allow this. `state` is its state."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(state)
+        self.state = state
+
+
+class IdempotencyConflict(Exception):
+    """The idempotency key was used with another body."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A submit with an idempotency key: the key, and what identifies the request's body."""
+
+    key: str
+    body_sha256: str
+
+
+def submit(
+    database: Database, job: Job, answer: Callable[[Job], dict[str, Any]], idempotency: Submission | None = None
+) -> tuple[dict[str, Any], bool]:
+    """Makes the job durable together with the wish to start it; returns the answer for the client and whether it is new.
+
+    Args:
+        job: the new row; its source object is in the store already.
+        answer: what the client is told of it; kept for repeats of the same idempotency key.
+        idempotency: None: every call makes a job.
+
+    Raises:
+        IdempotencyConflict: the key was used for another body.
+        DatabaseUnavailable
+    """
+    try:
+        with database.write() as session:
+            if idempotency is not None and (known := _known_answer(session, job.account_id, idempotency)) is not None:
+                return known, False
+            session.add(job)
+            session.flush()
+            session.add(Outbox(kind=START, job_id=job.id, attempt=job.attempt))
+            session.execute(update(Upload).where(col(Upload.blob_name) == job.blob_name).values(submitted_at=now()))
+            told = answer(job)
+            if idempotency is not None:
+                session.add(
+                    IdempotentSubmit(
+                        account_id=job.account_id,
+                        key=idempotency.key,
+                        body_sha256=idempotency.body_sha256,
+                        job_id=job.id,
+                        answer=told,
+                    )
+                )
+    except IntegrityError:
+        # PostgreSQL lets two transactions look before either writes; the second finds the first's answer now.
+        with database.read() as session:
+            known = _known_answer(session, job.account_id, idempotency) if idempotency is not None else None
+        if known is None:
+            raise
+        return known, False
+    return told, True
+
+
+def known_answer(database: Database, account_id: UUID, idempotency: Submission) -> dict[str, Any] | None:
+    """The first answer to a submit with this idempotency key, or None when it is new.
+
+    Raises:
+        IdempotencyConflict: the key was used for another body.
+    """
+    with database.read() as session:
+        return _known_answer(session, account_id, idempotency)
+
+
+def get(database: Database, account_id: UUID, job_id: UUID) -> Job:
+    """The account's job.
+
+    Raises:
+        JobMissing: there is none, it was deleted, or it is somebody else's; one query, so that they can't be told apart.
+    """
+    with database.read() as session:
+        job = session.scalars(select(Job).where(*_visible(account_id, job_id))).first()
+    if job is None:
+        raise JobMissing(job_id)
+    return job
+
+
+def listed(
+    database: Database,
+    account_id: UUID,
+    *,
+    states: Sequence[str] | None = None,
+    public: bool | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> tuple[Sequence[Row[tuple[UUID, str]]], int]:
+    """(id, title) of the account's jobs, newest first, and how many there are in all.
+
+    Args:
+        states: only these `Job.state`s.
+        public: only public, or only private ones.
+        limit: at most so many; None: all.
+        offset: leave out so many of the newest.
+    """
+    wanted = [col(Job.account_id) == account_id, col(Job.deleted_at).is_(None)]
+    if states is not None:
+        wanted.append(col(Job.state).in_(states))
+    if public is not None:
+        wanted.append(col(Job.public).is_(public))
+    query = select(col(Job.id), col(Job.title)).where(*wanted)
+    query = query.order_by(col(Job.created_at).desc(), col(Job.id).desc()).limit(limit).offset(offset)
+    with database.read() as session:
+        connection = session.connection()
+        rows = connection.execute(query).all()
+        if limit is None and offset == 0:
+            return rows, len(rows)
+        total = connection.execute(select(func.count()).select_from(Job).where(*wanted)).scalar_one()
+    return rows, total
+
+
+def change(database: Database, account_id: UUID, job_id: UUID, values: dict[str, Any]) -> Job:
+    """Sets the named columns only, so that a running attempt's writes and this one lose nothing of each other.
+
+    Raises:
+        JobMissing
+    """
+    with database.write() as session:
+        _update(session, account_id, job_id, {**values, "revision": col(Job.revision) + 1})
+        return _row(session, account_id, job_id)
+
+
+def cancel(database: Database, account_id: UUID, job_id: UUID) -> Job:
+    """Ends a queued or running job: it is Failed at once, and its attempt can write no more.
+
+    Raises:
+        JobMissing
+        WrongState: it has ended already.
+    """
+    with database.write() as session:
+        job = _row(session, account_id, job_id, lock=True)
+        if job.state not in OPEN_STATES:
+            raise WrongState(job.state)
+        end_in(session, job, error_code=CANCELLED, error_message=CANCELLED_MESSAGE)
+        session.flush()
+        return job
+
+
+def retry(database: Database, account_id: UUID, job_id: UUID) -> Job:
+    """A new attempt of a job that ended without outputs; finished steps are used again.
+
+    Raises:
+        JobMissing
+        WrongState: the job has not failed.
+    """
+    with database.write() as session:
+        job = _row(session, account_id, job_id, lock=True)
+        if job.state not in (FAILED, LOST):
+            raise WrongState(job.state)
+        job.crashes = 0
+        requeue_in(session, job)
+        session.flush()
+        return job
+
+
+def remove(database: Database, account_id: UUID, job_id: UUID) -> None:
+    """Deletes a job for its client at once; the dispatcher removes what it left.
+
+    Raises:
+        JobMissing: also when it is deleted already.
+    """
+    with database.write() as session:
+        _update(session, account_id, job_id, {"deleted_at": now(), "lease_token": None})
+        session.execute(delete(IdempotentSubmit).where(col(IdempotentSubmit.job_id) == job_id))
+        session.execute(delete(Outbox).where(col(Outbox.job_id) == job_id))
+        session.add(Outbox(kind=DELETE, job_id=job_id))
+
+
+def revisions(database: Database, job_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """The revision of each job that still exists, for those who wait for changes."""
+    query = select(col(Job.id), col(Job.revision)).where(col(Job.id).in_(job_ids), col(Job.deleted_at).is_(None))
+    with database.read() as session:
+        return {row.id: row.revision for row in session.connection().execute(query)}
+
+
+def end_in(session: Session, job: Job, *, error_code: str, error_message: str) -> None:
+    """Within a transaction: the job is Failed, whoever works on it is shut out, and its run is to be stopped."""
+    job.state, job.error_code, job.error_message = FAILED, error_code, error_message
+    job.finished_at, job.lease_token, job.queue_position = now(), None, None
+    job.revision += 1
+    session.execute(delete(Outbox).where(col(Outbox.job_id) == job.id, col(Outbox.kind) == START))
+    if job.run_id is not None:
+        session.add(Outbox(kind=STOP, job_id=job.id, run_id=job.run_id))
+    session.add(job)
+
+
+def requeue_in(session: Session, job: Job) -> None:
+    """Within a transaction: a new attempt is queued; the old one can write no more, and its run is to be stopped."""
+    if job.run_id is not None:
+        session.add(Outbox(kind=STOP, job_id=job.id, run_id=job.run_id))
+    job.attempt += 1
+    job.state, job.run_id, job.lease_token, job.queue_position = QUEUED, None, None, None
+    job.step, job.percent, job.step_started_at, job.step_done, job.step_total = None, None, None, None, None
+    job.error_code, job.error_message, job.finished_at = None, None, None
+    job.revision += 1
+    session.add(job)
+    session.add(Outbox(kind=START, job_id=job.id, attempt=job.attempt))
+
+
+def _visible(account_id: UUID, job_id: UUID) -> tuple[Any, ...]:
+    return col(Job.id) == job_id, col(Job.account_id) == account_id, col(Job.deleted_at).is_(None)
+
+
+def _row(session: Session, account_id: UUID, job_id: UUID, *, lock: bool = False) -> Job:
+    query = select(Job).where(*_visible(account_id, job_id))
+    job = session.scalars(query.with_for_update() if lock else query).first()
+    if job is None:
+        raise JobMissing(job_id)
+    return job
+
+
+def _update(session: Session, account_id: UUID, job_id: UUID, values: dict[str, Any]) -> None:
+    done = session.execute(update(Job).where(*_visible(account_id, job_id)).values(**values))
+    assert isinstance(done, CursorResult)
+    if done.rowcount == 0:
+        raise JobMissing(job_id)
+
+
+def _known_answer(session: Session, account_id: UUID, idempotency: Submission) -> dict[str, Any] | None:
+    known = session.get(IdempotentSubmit, (account_id, idempotency.key))
+    if known is None:
+        return None
+    if known.body_sha256 != idempotency.body_sha256:
+        raise IdempotencyConflict
+    return known.answer

@@ -1,0 +1,129 @@
+"""Every setting of the service, read from the environment (`SPLATFLOW_*`) when `load_settings` is called, never on import."""
+
+import ipaddress
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tasks.errors import BadOption
+
+PREFIX = "SPLATFLOW_"
+DEFAULT_SIGNING_SECRET = "not-a-secret"
+MIN_SECRET_CHARACTERS = 16
+GIB = 1 << 30
+
+
+class Settings(BaseSettings):
+    """All settings; each field is the environment variable `SPLATFLOW_<NAME>`. See docs/configuration.md."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    # One machine's folder: database, objects, work, logs, results.
+    data: Path = Path("splatflow-data")
+    database_url: str = Field(default="", description="empty: SQLite in the data folder")
+
+    # Objects.
+    object_store: Literal["local", "s3"] = "local"
+    signing_secret: SecretStr = SecretStr(DEFAULT_SIGNING_SECRET)
+    public_url: str = Field(default="", description="what signed local URLs begin with; empty: what the request came to")
+    s3_endpoint: str = ""
+    s3_public_endpoint: str = ""
+    s3_region: str = "us-east-1"
+    s3_bucket: str = "splatflow"
+    s3_access_key: SecretStr = SecretStr("")
+    s3_secret_key: SecretStr = SecretStr("")
+    max_upload_bytes: int = Field(default=5 * GIB, ge=1)
+    upload_url_seconds: int = Field(default=7200, ge=1)
+    download_url_seconds: int = Field(default=900, ge=1)
+
+    # The API.
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8000, ge=0, le=65535)
+    max_body_bytes: int = Field(default=1 << 20, ge=1024)
+    limit_read: str = "120000/minute"
+    limit_write: str = "3000/minute"
+    limit_submit: str = "1200/minute"
+    limit_failed_keys: str = "600/minute"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    # Runs.
+    deployment: str = "reconstruct/reconstruct"
+    work_pool: str = "gpu"
+    max_attempts: int = Field(default=3, ge=1)
+    dead_after_seconds: float = Field(default=45.0, ge=5)
+    beat_seconds: float = Field(default=2.0, gt=0, le=10)
+    worker_limit: int = Field(default=0, ge=0, description="runs at a time on this host; 0: its GPUs + 1, or 1 without a GPU")
+    slots: str = Field(default="", description="comma-separated training slots of this host; empty: its GPUs, else `cpu`")
+    threads: int = Field(default=0, ge=0, description="threads of a step; 0: one per core")
+
+    @property
+    def data_folder(self) -> Path:
+        return self.data.expanduser().absolute()
+
+    @property
+    def object_folder(self) -> Path:
+        return self.data_folder / "objects"
+
+    @property
+    def work_folder(self) -> Path:
+        return self.data_folder / "work"
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force. Holds the password, so it is for the engine only, never for a log."""
+        if not self.database_url:
+            return f"sqlite:///{self.data_folder / 'splatflow.db'}"
+        scheme, _, rest = self.database_url.partition("://")
+        if scheme in ("postgres", "postgresql"):
+            return f"postgresql+psycopg://{rest}"
+        return self.database_url
+
+    def refuse_unsafe(self) -> None:
+        """Refuses to serve others with a secret that everybody knows.
+
+        Raises:
+            BadOption: the signing secret is the default, or short, and the API is reachable from other machines.
+        """
+        secret = self.signing_secret.get_secret_value()
+        exposed = not is_loopback(self.api_host) or (
+            self.public_url != "" and not is_loopback(urlsplit(self.public_url).hostname or "")
+        )
+        if exposed and (secret == DEFAULT_SIGNING_SECRET or len(secret) < MIN_SECRET_CHARACTERS):
+            raise BadOption(
+                f"SPLATFLOW_SIGNING_SECRET is the default or shorter than {MIN_SECRET_CHARACTERS} characters; set a random one "
+                "(openssl rand -hex 32) before the API listens on anything but loopback."
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address stays on this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings() -> Settings:
+    """The settings of the environment as it is now.
+
+    Raises:
+        BadOption: a variable has a value that can't be used; the sentence names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+        raise BadOption(f"{name} can't be used: {first['msg']}.") from None
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read at the first call."""
+    return load_settings()

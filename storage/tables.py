@@ -1,0 +1,178 @@
+"""The tables. Rows only: what clients see of them is made in `api.schemas` and `api.present`."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Index, Text, TypeDecorator
+from sqlmodel import Field, SQLModel
+
+# Job.state
+QUEUED, RUNNING, FINISHED, FAILED, LOST = "queued", "running", "finished", "failed", "lost"
+OPEN_STATES = (QUEUED, RUNNING)
+
+# Outbox.kind
+START, STOP, DELETE = "start", "stop", "delete"
+
+
+def now() -> datetime:
+    """This moment in UTC."""
+    return datetime.now(UTC)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """UTC in, UTC out; SQLite keeps no time zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+class Account(SQLModel, table=True):
+    """Who owns jobs. `plan` is "enterprise" or "free"; only the former may use the API."""
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    name: str = Field(unique=True, max_length=255)
+    plan: str = "enterprise"
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class ApiKey(SQLModel, table=True):
+    """A key of an account. The secret itself is nowhere: only its SHA-256."""
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    account_id: UUID = Field(foreign_key="account.id", index=True)
+    name: str = Field(max_length=255)
+    secret_sha256: str = Field(unique=True, max_length=64)
+    scope: str = "write"  # "read" or "write"
+    limits: dict[str, str] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))  # class -> "5/minute"
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Upload(SQLModel, table=True):
+    """An upload URL that was given out. `blob_name` is the object's key."""
+
+    blob_name: str = Field(primary_key=True, max_length=255)
+    account_id: UUID = Field(foreign_key="account.id", index=True)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    submitted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Job(SQLModel, table=True):
+    """A reconstruction: what was asked for, how far it is, and what came of it.
+
+    `attempt` counts the runs made for it; `run_id` is the Prefect flow run of this attempt. While one is at work it holds
+    `lease_token`, and `lease_beat` counts up: whoever writes must name attempt and token (see `storage.attempts`).
+    `revision` counts every change that a client can see.
+    """
+
+    __table_args__ = (
+        Index("ix_job_account_created", "account_id", "created_at", "id"),
+        Index("ix_job_state", "state"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    account_id: UUID = Field(foreign_key="account.id")
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    title: str = Field(max_length=255)
+    public: bool = False
+    blob_name: str = Field(max_length=255, index=True)
+    source_key: str = Field(max_length=255)
+    source_bytes: int = Field(default=0, sa_type=BigInteger)
+    reconstruction_method: str = "glomap"
+    training_max_num_gaussians: int = 1_000_000
+    training_num_steps: int = 25_000
+    apriltag_size_mm: float | None = None
+    remove_background: bool = False
+    camera_type: str | None = None
+    max_frames: int | None = None
+    train_side_px: int | None = None
+    camera_set: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    camera_computed: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+
+    state: str = QUEUED
+    step: str | None = None
+    percent: int | None = None
+    step_started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    step_done: int | None = None  # of step_total, in the step's own units
+    step_total: int | None = None
+    step_seconds: dict[str, float] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    queue_position: int | None = None
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    error_code: str | None = None
+    error_message: str | None = Field(default=None, sa_type=Text)
+    warnings: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    scale: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    quality: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    # kind -> {"key", "bytes", "sha256"}
+    files: dict[str, dict[str, Any]] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    preview_key: str | None = None
+
+    attempt: int = 1
+    crashes: int = 0
+    run_id: UUID | None = Field(default=None, index=True)
+    lease_token: UUID | None = None
+    lease_beat: int = 0
+    revision: int = 1
+
+
+class Outbox(SQLModel, table=True):
+    """What the dispatcher still has to do at Prefect or the object store, in the order it was asked for.
+
+    Attributes:
+        kind: "start" (make the attempt's run), "stop" (end the run) or "delete" (remove all of a job).
+        job_id: no foreign key: a deletion outlives the row.
+        run_id: the run to stop.
+        attempt: the attempt to start.
+        due_at: not before; a failed try comes again later.
+    """
+
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str
+    job_id: UUID = Field(index=True)
+    run_id: UUID | None = None
+    attempt: int | None = None
+    tries: int = 0
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    due_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+
+
+class IdempotentSubmit(SQLModel, table=True):
+    """The first answer to a submit with an `Idempotency-Key`, by account."""
+
+    account_id: UUID = Field(foreign_key="account.id", primary_key=True)
+    key: str = Field(primary_key=True, max_length=255)
+    body_sha256: str = Field(max_length=64)
+    job_id: UUID
+    answer: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+
+
+class Slot(SQLModel, table=True):
+    """A GPU, or the one CPU slot, of a host, held by an attempt for as long as that attempt holds its job."""
+
+    name: str = Field(primary_key=True, max_length=255)  # "<host>/cuda:0"
+    job_id: UUID
+    attempt: int
+    lease_token: UUID
+
+
+class Leader(SQLModel, table=True):
+    """Which dispatcher acts. `beat` counts up while it lives; another takes over when it stands still."""
+
+    name: str = Field(primary_key=True, max_length=64)
+    token: UUID
+    beat: int = 0
