@@ -10,6 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, update
+from sqlmodel import col
 
 from storage.database import Database
 from storage.tables import Account, ApiKey, now
@@ -46,9 +47,15 @@ def authenticate(database: Database, secret: str) -> Principal | None:
     if not secret or len(secret) > MAX_SECRET_CHARACTERS:
         return None
     columns = select(
-        ApiKey.id, ApiKey.account_id, Account.plan, ApiKey.scope, ApiKey.limits, ApiKey.expires_at, ApiKey.revoked_at
+        col(ApiKey.id),
+        col(ApiKey.account_id),
+        col(Account.plan),
+        col(ApiKey.scope),
+        col(ApiKey.limits),
+        col(ApiKey.expires_at),
+        col(ApiKey.revoked_at),
     )
-    query = columns.join_from(ApiKey, Account).where(ApiKey.secret_sha256 == hashed(secret))
+    query = columns.join_from(ApiKey, Account).where(col(ApiKey.secret_sha256) == hashed(secret))
     with database.read() as session:
         row = session.connection().execute(query).first()
     if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now()):
@@ -87,7 +94,7 @@ def create_key(
         raise BadOption("Names of keys and accounts have 1 to 255 characters.")
     secret = KEY_PREFIX + secrets.token_urlsafe(32)
     with database.write() as session:
-        owner = session.scalars(select(Account).where(Account.name == (account or name))).first()
+        owner = session.scalars(select(Account).where(col(Account.name) == (account or name))).first()
         if owner is None:
             owner = Account(name=account or name, plan=plan or "enterprise")
             session.add(owner)
@@ -110,7 +117,7 @@ def create_key(
 def list_keys(database: Database) -> list[tuple[ApiKey, Account]]:
     """All keys with their accounts, oldest first."""
     with database.read() as session:
-        rows = session.execute(select(ApiKey, Account).join_from(ApiKey, Account).order_by(ApiKey.created_at))
+        rows = session.execute(select(ApiKey, Account).join_from(ApiKey, Account).order_by(col(ApiKey.created_at)))
         return [(key, account) for key, account in rows]
 
 
@@ -125,7 +132,7 @@ def revoke_key(database: Database, key_id: UUID) -> None:
         if key is None:
             raise BadOption(f"There is no key {key_id}; `splatflow keys list` shows all.")
         session.execute(
-            update(ApiKey).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None)).values(revoked_at=now())  # type: ignore[union-attr]
+            update(ApiKey).where(col(ApiKey.id) == key_id, col(ApiKey.revoked_at).is_(None)).values(revoked_at=now())
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy import Engine, event, text
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlmodel import Session
 
 from storage.settings import settings
@@ -49,8 +49,10 @@ class Database:
             self.engine = sqlalchemy.create_engine(url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, **options)
         except ModuleNotFoundError as error:
             raise BadOption(f"The database driver {error.name} is missing; install splatflow[postgres].") from None
-        except (sqlalchemy.exc.ArgumentError, NoSuchModuleError):
-            raise BadOption("SPLATFLOW_DATABASE_URL is no database URL; use sqlite:///FILE or postgresql://...") from None
+        except (ArgumentError, NoSuchModuleError):
+            raise BadOption(
+                "SPLATFLOW_DATABASE_URL is no database URL; use sqlite:///FILE or postgresql://..."
+            ) from None
         if self.sqlite:
             _tune_sqlite(self.engine)
 

@@ -130,7 +130,7 @@ def listed(
     public: bool | None = None,
     limit: int | None = None,
     offset: int = 0,
-) -> tuple[Sequence[Row[tuple[UUID, str]]], int]:
+) -> tuple[Sequence[Row[UUID, str]], int]:
     """(id, title) of the account's jobs, newest first, and how many there are in all.
 
     Args:

@@ -29,7 +29,9 @@ class Settings(BaseSettings):
     # Objects.
     object_store: Literal["local", "s3"] = "local"
     signing_secret: SecretStr = SecretStr(DEFAULT_SIGNING_SECRET)
-    public_url: str = Field(default="", description="what signed local URLs begin with; empty: what the request came to")
+    public_url: str = Field(
+        default="", description="what signed local URLs begin with; empty: what the request came to"
+    )
     s3_endpoint: str = ""
     s3_public_endpoint: str = ""
     s3_region: str = "us-east-1"
@@ -56,8 +58,12 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1)
     dead_after_seconds: float = Field(default=45.0, ge=5)
     beat_seconds: float = Field(default=2.0, gt=0, le=10)
-    worker_limit: int = Field(default=0, ge=0, description="runs at a time on this host; 0: its GPUs + 1, or 1 without a GPU")
-    slots: str = Field(default="", description="comma-separated training slots of this host; empty: its GPUs, else `cpu`")
+    worker_limit: int = Field(
+        default=0, ge=0, description="runs at a time on this host; 0: its GPUs + 1, or 1 without a GPU"
+    )
+    slots: str = Field(
+        default="", description="comma-separated training slots of this host; empty: its GPUs, else `cpu`"
+    )
     threads: int = Field(default=0, ge=0, description="threads of a step; 0: one per core")
 
     @property

@@ -1,0 +1,292 @@
+"""What the dispatcher reads and writes: the outbox, the order of the queue, and what becomes of attempts that died."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col
+
+from storage.database import Database
+from storage.jobs import CANCELLED, CANCELLED_MESSAGE, end_in, requeue_in
+from storage.tables import (
+    LOST,
+    OPEN_STATES,
+    QUEUED,
+    START,
+    IdempotentSubmit,
+    Job,
+    Leader,
+    Outbox,
+    Slot,
+    Upload,
+    now,
+)
+
+LONGEST_PAUSE_SECONDS = 30.0
+BULK = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenJob:
+    """A job that waits or is at work, as the dispatcher needs to know it."""
+
+    id: UUID
+    state: str
+    attempt: int
+    run_id: UUID | None
+    lease_token: UUID | None
+    lease_beat: int
+
+
+def due(database: Database, *, kinds: Sequence[str], limit: int = 50) -> list[Outbox]:
+    """The oldest entries that are due."""
+    query = select(Outbox).where(col(Outbox.due_at) <= now(), col(Outbox.kind).in_(kinds))
+    with database.read() as session:
+        return list(session.scalars(query.order_by(col(Outbox.id)).limit(limit)))
+
+
+def done(database: Database, entry: Outbox) -> None:
+    """An entry was carried out."""
+    with database.write() as session:
+        session.execute(delete(Outbox).where(col(Outbox.id) == entry.id))
+
+
+def again(database: Database, entry: Outbox, *, seconds: float | None = None) -> None:
+    """An entry could not be carried out now; it comes again after `seconds`, or after a pause that grows with its tries."""
+    pause = seconds if seconds is not None else min(LONGEST_PAUSE_SECONDS, 2.0 ** min(entry.tries, 10))
+    with database.write() as session:
+        session.execute(
+            update(Outbox)
+            .where(col(Outbox.id) == entry.id)
+            .values(tries=col(Outbox.tries) + 1, due_at=now() + timedelta(seconds=pause))
+        )
+
+
+def started(database: Database, entry: Outbox, run_id: UUID) -> bool:
+    """The run of an attempt exists. False when the job no longer waits for it: then the run is to be stopped."""
+    with database.write() as session:
+        where = (
+            col(Job.id) == entry.job_id,
+            col(Job.attempt) == entry.attempt,
+            col(Job.state) == QUEUED,
+            col(Job.deleted_at).is_(None),
+        )
+        changed = session.execute(update(Job).where(*where).values(run_id=run_id))
+        assert isinstance(changed, CursorResult)
+        session.execute(delete(Outbox).where(col(Outbox.id) == entry.id))
+        return changed.rowcount > 0
+
+
+def job_to_start(database: Database, entry: Outbox) -> Job | None:
+    """The job that a start entry is about, or None when it no longer waits for that attempt."""
+    with database.read() as session:
+        job = session.get(Job, entry.job_id)
+    if job is None or job.deleted_at is not None or job.attempt != entry.attempt or job.state != QUEUED:
+        return None
+    return job
+
+
+def open_jobs(database: Database) -> list[OpenJob]:
+    """All jobs that wait or are at work."""
+    columns = select(
+        col(Job.id), col(Job.state), col(Job.attempt), col(Job.run_id), col(Job.lease_token), col(Job.lease_beat)
+    )
+    with database.read() as session:
+        rows = session.connection().execute(
+            columns.where(col(Job.state).in_(OPEN_STATES), col(Job.deleted_at).is_(None))
+        )
+        return [
+            OpenJob(
+                id=row.id,
+                state=row.state,
+                attempt=row.attempt,
+                run_id=row.run_id,
+                lease_token=row.lease_token,
+                lease_beat=row.lease_beat,
+            )
+            for row in rows
+        ]
+
+
+def set_positions(database: Database, positions: Mapping[UUID, int | None]) -> None:
+    """Writes the changed places of waiting jobs, by job; None: not known."""
+    items = list(positions.items())
+    for first in range(0, len(items), BULK):
+        with database.write() as session:
+            for job_id, position in items[first : first + BULK]:
+                session.execute(
+                    update(Job)
+                    .where(col(Job.id) == job_id, col(Job.state) == QUEUED)
+                    .values(queue_position=position, revision=col(Job.revision) + 1)
+                )
+
+
+def positions(database: Database) -> dict[UUID, int | None]:
+    """The places written last, of the jobs that wait."""
+    query = select(col(Job.id), col(Job.queue_position)).where(col(Job.state) == QUEUED, col(Job.deleted_at).is_(None))
+    with database.read() as session:
+        return {row.id: row.queue_position for row in session.connection().execute(query)}
+
+
+def attempt_died(database: Database, seen: OpenJob, *, max_attempts: int, reason: str) -> str | None:
+    """Gives a job whose attempt died another one, or ends it when too many died; returns its new state.
+
+    None when the row is no longer as it was seen: somebody else was faster, or the attempt lives after all.
+    """
+    with database.write() as session:
+        query = select(Job).where(
+            col(Job.id) == seen.id,
+            col(Job.attempt) == seen.attempt,
+            col(Job.state) == seen.state,
+            col(Job.lease_beat) == seen.lease_beat,
+            col(Job.deleted_at).is_(None),
+        )
+        job = session.scalars(query.with_for_update()).first()
+        if job is None:
+            return None
+        job.crashes += 1
+        if job.crashes >= max_attempts:
+            end_in(
+                session,
+                job,
+                error_code="crashed",
+                error_message=f"The run died {job.crashes} times ({reason}); retry the job, and if it dies again look at the worker's log.",
+            )
+        else:
+            requeue_in(session, job)
+        return job.state
+
+
+def run_cancelled(database: Database, seen: OpenJob) -> None:
+    """Somebody cancelled the run in Prefect: the job ends as one that its owner cancelled."""
+    _end_if_unchanged(database, seen, error_code=CANCELLED, error_message=CANCELLED_MESSAGE)
+
+
+def run_failed(database: Database, seen: OpenJob, *, message: str) -> None:
+    """The run ended as failed without a word in our row."""
+    _end_if_unchanged(database, seen, error_code="internal", error_message=message)
+
+
+def _end_if_unchanged(database: Database, seen: OpenJob, *, error_code: str, error_message: str) -> None:
+    with database.write() as session:
+        query = select(Job).where(
+            col(Job.id) == seen.id,
+            col(Job.run_id) == seen.run_id,
+            col(Job.state).in_(OPEN_STATES),
+            col(Job.deleted_at).is_(None),
+        )
+        job = session.scalars(query.with_for_update()).first()
+        if job is not None:
+            end_in(session, job, error_code=error_code, error_message=error_message)
+
+
+def run_lost(database: Database, seen: OpenJob) -> None:
+    """The queue does not know the run any more (somebody deleted it): the job is "Not found" until it is retried."""
+    with database.write() as session:
+        session.execute(
+            update(Job)
+            .where(
+                col(Job.id) == seen.id,
+                col(Job.run_id) == seen.run_id,
+                col(Job.state).in_(OPEN_STATES),
+                col(Job.lease_beat) == seen.lease_beat,
+            )
+            .values(state=LOST, lease_token=None, queue_position=None, revision=col(Job.revision) + 1)
+        )
+
+
+def ensure_started(database: Database, seen: OpenJob) -> None:
+    """A waiting job without a run and without an outbox entry gets one: whatever lost it, the job is not."""
+    with database.write() as session:
+        job = session.get(Job, seen.id)
+        if job is None or job.state != QUEUED or job.run_id is not None or job.deleted_at is not None:
+            return
+        waiting = session.execute(
+            select(func.count()).select_from(Outbox).where(col(Outbox.job_id) == job.id, col(Outbox.kind) == START)
+        ).scalar_one()
+        if not waiting:
+            session.add(Outbox(kind=START, job_id=job.id, attempt=job.attempt))
+
+
+def with_outbox(database: Database, kind: str) -> set[UUID]:
+    """Jobs that have an entry of this kind."""
+    with database.read() as session:
+        return set(session.scalars(select(col(Outbox.job_id)).where(col(Outbox.kind) == kind)))
+
+
+def deleted_job(database: Database, job_id: UUID) -> Job | None:
+    """The row of a deleted job until it is removed."""
+    with database.read() as session:
+        return session.get(Job, job_id)
+
+
+def forget_job(database: Database, entry: Outbox) -> list[str]:
+    """Removes the rows of a deleted job at last; returns the uploads that no other job reads."""
+    with database.write() as session:
+        job = session.get(Job, entry.job_id)
+        orphans: list[str] = []
+        if job is not None:
+            others = session.execute(
+                select(func.count())
+                .select_from(Job)
+                .where(col(Job.blob_name) == job.blob_name, col(Job.id) != job.id, col(Job.deleted_at).is_(None))
+            ).scalar_one()
+            if not others:
+                orphans.append(job.blob_name)
+                session.execute(delete(Upload).where(col(Upload.blob_name) == job.blob_name))
+        session.execute(delete(Slot).where(col(Slot.job_id) == entry.job_id))
+        session.execute(delete(IdempotentSubmit).where(col(IdempotentSubmit.job_id) == entry.job_id))
+        session.execute(delete(Job).where(col(Job.id) == entry.job_id))
+        session.execute(delete(Outbox).where(col(Outbox.job_id) == entry.job_id))
+        return orphans
+
+
+def existing(database: Database, job_ids: Iterable[UUID]) -> set[UUID]:
+    """Which of these jobs have a row."""
+    with database.read() as session:
+        return set(session.scalars(select(col(Job.id)).where(col(Job.id).in_(list(job_ids)))))
+
+
+class Leadership:
+    """Which of several dispatchers acts: the one whose beat moves. A new one waits until the old one stands still."""
+
+    def __init__(self, database: Database, *, name: str = "dispatcher", patience_seconds: float) -> None:
+        self._database, self._name, self._patience = database, name, patience_seconds
+        self._token = uuid4()
+        self._seen: tuple[UUID, int] | None = None
+        self._seen_at = 0.0
+
+    def held(self, at: float) -> bool:
+        """Whether this one may act now; call it before every round.
+
+        Args:
+            at: seconds of a monotonic clock of this process.
+        """
+        try:
+            with self._database.write() as session:
+                row = session.scalars(select(Leader).where(col(Leader.name) == self._name).with_for_update()).first()
+                if row is None:
+                    session.add(Leader(name=self._name, token=self._token, beat=1))
+                    return True
+                if row.token == self._token:
+                    row.beat += 1
+                    session.add(row)
+                    return True
+                if self._seen != (row.token, row.beat):
+                    self._seen, self._seen_at = (row.token, row.beat), at
+                    return False
+                if at - self._seen_at < self._patience:
+                    return False
+                row.token, row.beat = self._token, 1
+                session.add(row)
+                return True
+        except IntegrityError:  # another one made the row at the same moment
+            return False
+
+    def resign(self) -> None:
+        """Lets the next one act at once."""
+        with self._database.write() as session:
+            session.execute(delete(Leader).where(col(Leader.name) == self._name, col(Leader.token) == self._token))
