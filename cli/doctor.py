@@ -14,9 +14,9 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from cli import device
-from cli.context import usable_cores
-from cli.presets import DEFAULT_OF_DEVICE
+from tasks.presets import DEFAULT_OF_DEVICE
+from tasks.process import device
+from tasks.process.machine import usable_cores
 
 GIB = 1 << 30
 MIN_MEMORY_BYTES = 4 * GIB

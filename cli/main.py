@@ -65,8 +65,8 @@ def _say_defect(error: Exception, debug: bool) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
-    from cli.device import DEVICES
     from cli.presets import METHODS, PRESETS
+    from tasks.process.device import DEVICES
 
     top = _Parser(prog="splatflow", description="From an ordinary video to a 3D Gaussian splat scene.")
     top.add_argument("--version", action="version", version=f"splatflow {version()}")
@@ -154,10 +154,11 @@ def _train(args: argparse.Namespace) -> None:
 def _reconstruct(args: argparse.Namespace, source: Path, inputs: Any) -> None:
     from rich.console import Console
 
-    from cli import device, presets, summary
+    from cli import presets, summary
     from cli.display import shown
     from cli.names import default_out
     from cli.pipeline import run
+    from tasks.process import device
 
     overrides = {
         name: getattr(args, name)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli import context, digest
 from cli.display import Display, duration
-from cli.messages import Job
-from cli.presets import RunOptions
-from cli.runner import run_step
+from cli.presets import RunOptions, in_force
 from cli.workspace import CHECKPOINT, Finished, Workspace, opened
 from tasks.errors import BadOption
+from tasks.process import digest, machine
+from tasks.process.messages import Job
+from tasks.process.runner import run_step
 
 EXTRACT = "tasks.extract.step:extract"
 SFM = "tasks.sfm.step:reconstruct"
@@ -194,10 +194,10 @@ def _context(inputs: Inputs, finished: dict[str, Finished], options: RunOptions)
             name: {"seconds": step.seconds, "peak_memory_bytes": step.peak_memory_bytes, "reused": step.reused}
             for name, step in finished.items()
         },
-        versions=context.versions(),
+        versions=machine.versions(),
         preset=options.preset,
-        options=context.in_force(options, posed=inputs.posed is not None),
-        machine=context.machine(options.device),
+        options=in_force(options, posed=inputs.posed is not None),
+        machine=machine.machine(options.device),
     )
 
 

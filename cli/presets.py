@@ -1,9 +1,10 @@
 """Sets of options that suit a machine and a mood; any option given on the command line overrides its preset."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from tasks.errors import BadOption
+from tasks.presets import DEFAULT_OF_DEVICE, PRESETS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +57,6 @@ class RunOptions:
 
 
 METHODS = ("glomap", "colmap")
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"steps": 1_000, "max_gaussians": 30_000, "max_frames": 80, "train_side_px": 480},
-    "standard": {"steps": 3_000, "max_gaussians": 100_000, "max_frames": 150, "train_side_px": 640},
-    "full": {"steps": 25_000, "max_gaussians": 1_000_000, "max_frames": 600, "train_side_px": 1_600},
-}
-DEFAULT_OF_DEVICE = {"cpu": "standard", "cuda": "full"}
 
 
 def resolve(*, preset: str | None, device: str, overrides: dict[str, Any]) -> RunOptions:
@@ -98,3 +93,9 @@ def describe(options: RunOptions, overridden: set[str]) -> list[str]:
         origin = "given" if field.name in overridden else "preset" if field.name in PRESETS["full"] else "default"
         lines.append(f"{field.name.replace('_', '-'):<15} {shown!s:<12} ({origin})")
     return lines
+
+
+def in_force(options: RunOptions, *, posed: bool) -> dict[str, Any]:
+    """The options by name, without those that a run on posed images doesn't use."""
+    unused = {"preset"} | ({"max_frames", "method"} if posed else set())
+    return {name: value for name, value in asdict(options).items() if name not in unused}

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.outputs import FREE_BYTES_NEEDED, output_errors
 from tasks.errors import InputError, MachineError, OutputUnwritable, SplatflowError
+from tasks.process.outputs import FREE_BYTES_NEEDED, output_errors
 
 WORK_NAME = ".splatflow"
 RESULT_MARK = "report.json"

@@ -206,7 +206,7 @@ def test_bad_options(splatflow: Command, tmp_path: Path, arguments: list[str]) -
 
 
 def test_cuda_where_there_is_none(splatflow: Command, tmp_path: Path) -> None:
-    from cli.device import why_no_cuda
+    from tasks.process.device import why_no_cuda
 
     if not why_no_cuda():
         pytest.skip("this machine has CUDA")

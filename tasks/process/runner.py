@@ -1,4 +1,4 @@
-"""Runs one step in a process of its own (`cli.worker`), follows it, stops it, and tells how it ended."""
+"""Runs one step in a process of its own (`tasks.process.worker`), follows it, stops it, and tells how it ended."""
 
 import os
 import pickle
@@ -16,9 +16,9 @@ from typing import Any
 import psutil
 
 import tasks.errors
-from cli.messages import Done, Failed, Job, Progressed, Stopped
-from cli.outputs import disk_is_full
 from tasks.errors import DiskFull, OutOfMemory
+from tasks.process.messages import Done, Failed, Job, Progressed, Stopped
+from tasks.process.outputs import disk_is_full
 
 Progress = Callable[[int, int, str], None]
 SAMPLE_SECONDS = 0.25
@@ -58,7 +58,7 @@ def run_step(job: Job, progress: Progress, log: Path) -> Outcome:
     read_fd, write_fd = os.pipe()
     with log.open("ab") as log_file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli.worker", str(write_fd)],
+            [sys.executable, "-m", "tasks.process.worker", str(write_fd)],
             stdin=subprocess.PIPE,
             stdout=log_file,
             stderr=subprocess.STDOUT,

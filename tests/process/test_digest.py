@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli import digest
+from tasks.process import digest
 from tasks.train.options import TrainOptions
 
 
@@ -56,7 +56,7 @@ def test_each_part_of_a_step_counts() -> None:
 
 
 def test_the_code_of_a_step_and_of_the_shared_rooms_counts(tmp_path: Path, monkeypatch) -> None:
-    source = Path(digest.__file__).parents[1] / "tasks"
+    source = Path(digest.__file__).parents[1]
     shutil.copytree(source, tmp_path / "tasks", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(digest.resources, "files", lambda _package: tmp_path / "tasks")
     before = {step: digest.of_code(step) for step in ("extract", "sfm", "train")}

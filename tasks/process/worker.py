@@ -1,4 +1,4 @@
-"""A step in a process of its own: `python -m cli.worker FD`, started by `cli.runner`.
+"""A step in a process of its own: `python -m tasks.process.worker FD`, started by `tasks.process.runner`.
 
 Its own process gives each step a clean memory and an exact peak of it, lets Ctrl-C end a step that is deep in native
 code, and turns a kill for lack of memory into a sentence. The job comes pickled on standard input; one more byte there
@@ -16,9 +16,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import tasks.errors
-from cli.messages import Done, Failed, Job, Progressed, Stopped, plain_record
-from cli.outputs import disk_is_full, translate_os_error
 from tasks.errors import DiskFull, OutOfMemory, SplatflowError
+from tasks.process.messages import Done, Failed, Job, Progressed, Stopped, plain_record
+from tasks.process.outputs import disk_is_full, translate_os_error
 
 TOO_LITTLE_MEMORY = "This machine has too little memory; lower --max-gaussians, --max-frames or --train-side-px."
 

@@ -1,16 +1,13 @@
-"""What the report says besides what the steps themselves know: the run, its options, this machine."""
+"""What a report says of where it was made: the machine, and the versions of what matters."""
 
 import os
 import platform
 import sys
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
-
-from cli.presets import RunOptions
 
 LIBRARIES = ("splatflow", "torch", "pycolmap", "av", "numpy", "opencv-python-headless", "gsplat")
 
@@ -56,9 +53,3 @@ def cpu_name() -> str:
         except OSError:
             pass
     return platform.processor() or platform.machine()
-
-
-def in_force(options: RunOptions, *, posed: bool) -> dict[str, Any]:
-    """The options by name, without those that a run on posed images doesn't use."""
-    unused = {"preset"} | ({"max_frames", "method"} if posed else set())
-    return {name: value for name, value in asdict(options).items() if name not in unused}

@@ -19,6 +19,7 @@ LIBRARIES = {
     "sfm": ("pycolmap", "numpy", "scipy", "opencv-python-headless"),
     "train": ("torch", "numpy", "scipy"),
 }
+SERVICE_SOURCE = "task.py"  # how a step is called by the service; decides nothing about its output
 SOURCE_SUFFIXES = {".py", ".cpp", ".h", ".inl", ".cu", ".so"}
 
 
@@ -56,7 +57,7 @@ def of_code(step: str) -> str:
         str(p.relative_to(root)): of_file(p)
         for room in rooms
         for p in _files_below(room)
-        if p.suffix in SOURCE_SUFFIXES
+        if p.suffix in SOURCE_SUFFIXES and p.name != SERVICE_SOURCE
     }
     return of_json({"sources": sources, "libraries": {name: _version(name) for name in LIBRARIES.get(step, ())}})
 
