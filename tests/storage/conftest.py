@@ -1,0 +1,38 @@
+"""Both backends, empty, for the tests of the laws that they share."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from storage.local import LocalStore
+from storage.objects import ObjectStore
+from storage.s3 import S3Store
+from tests.support.s3_server import S3Server, s3_server
+
+__all__ = ["local_store", "s3_server", "s3_store", "store"]
+
+SECRET = b"a secret of the tests, long enough"
+
+
+@pytest.fixture
+def local_store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "objects", SECRET)
+
+
+@pytest.fixture
+def s3_store(s3_server: S3Server) -> S3Store:
+    store = S3Store(
+        endpoint=s3_server.endpoint,
+        bucket=f"test-{uuid4().hex[:12]}",
+        access_key=s3_server.access_key,
+        secret_key=s3_server.secret_key,
+        create_bucket=True,
+    )
+    store.check()
+    return store
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest) -> ObjectStore:
+    return request.getfixturevalue(f"{request.param}_store")
