@@ -77,7 +77,7 @@ class S3Store:
         if not _BUCKET.fullmatch(bucket):
             raise BadOption(f"SPLATFLOW_S3_BUCKET is {bucket!r}, which can't be the name of a bucket.")
         self._host, secure = _host(endpoint, "SPLATFLOW_S3_ENDPOINT")
-        self._bucket, self._create_bucket, self._copy_bytes = bucket, create_bucket, copy_bytes
+        self.bucket, self._create_bucket, self._copy_bytes = bucket, create_bucket, copy_bytes
         self._region = region or "us-east-1"
         public, public_secure = _host(public_endpoint or endpoint, "SPLATFLOW_S3_PUBLIC_ENDPOINT")
 
@@ -90,12 +90,12 @@ class S3Store:
 
     def put_file(self, key: str, path: Path, *, content_type: str = BINARY) -> None:
         with self._errors(checked_key(key)):
-            self._client.fput_object(self._bucket, key, str(path), content_type, part_size=PART_BYTES)
+            self._client.fput_object(self.bucket, key, str(path), content_type, part_size=PART_BYTES)
 
     def put_bytes(self, key: str, data: bytes, *, content_type: str = BINARY) -> None:
         with self._errors(checked_key(key)):
             self._client.put_object(
-                self._bucket, key, BytesIO(data), len(data), content_type=content_type, part_size=PART_BYTES
+                self.bucket, key, BytesIO(data), len(data), content_type=content_type, part_size=PART_BYTES
             )
 
     def get_file(self, key: str, path: Path) -> None:
@@ -121,14 +121,14 @@ class S3Store:
             return
         with self._errors(source):
             if (found.size or 0) <= self._copy_bytes:
-                self._client.copy_object(self._bucket, target, CopySource(self._bucket, source))
+                self._client.copy_object(self.bucket, target, CopySource(self.bucket, source))
                 return
             parts = [
-                ComposeSource(self._bucket, source, offset=start, length=end - start)
+                ComposeSource(self.bucket, source, offset=start, length=end - start)
                 for start, end in ranges(found.size or 0, self._copy_bytes)
             ]
             kind = found.content_type or BINARY  # a copy in parts keeps no metadata by itself
-            self._client.compose_object(self._bucket, target, parts, metadata={"Content-Type": kind})
+            self._client.compose_object(self.bucket, target, parts, metadata={"Content-Type": kind})
         made = self.stat(target)
         if made is None or made.bytes != found.size:  # some servers take a copied part for an empty one
             self.delete([target])
@@ -137,15 +137,13 @@ class S3Store:
     def delete(self, keys: Iterable[str]) -> None:
         wanted = [DeleteObject(checked_key(key)) for key in keys]
         with self._errors(""):
-            failed = [
-                error for error in self._client.remove_objects(self._bucket, wanted) if error.code not in _MISSING
-            ]
+            failed = [error for error in self._client.remove_objects(self.bucket, wanted) if error.code not in _MISSING]
         if failed:
             raise self._refused(failed[0].code)
 
     def keys(self, prefix: str) -> Iterator[str]:
         with self._errors(checked_prefix(prefix)):
-            for found in self._client.list_objects(self._bucket, prefix=prefix, recursive=True):
+            for found in self._client.list_objects(self.bucket, prefix=prefix, recursive=True):
                 if found.object_name and not found.is_dir:
                     yield found.object_name
 
@@ -156,7 +154,7 @@ class S3Store:
 
     def signed_put(self, key: str, *, seconds: int, base_url: str) -> str:
         """See `ObjectStore`; `base_url` is not used, since clients send to the public endpoint."""
-        return self._signer.presigned_put_object(self._bucket, checked_key(key), timedelta(seconds=seconds))
+        return self._signer.presigned_put_object(self.bucket, checked_key(key), timedelta(seconds=seconds))
 
     def signed_get(
         self, key: str, *, seconds: int, base_url: str, file_name: str | None = None, content_type: str | None = None
@@ -168,32 +166,32 @@ class S3Store:
         if content_type is not None:
             headers["response-content-type"] = content_type
         return self._signer.presigned_get_object(
-            self._bucket, checked_key(key), timedelta(seconds=seconds), response_headers=headers
+            self.bucket, checked_key(key), timedelta(seconds=seconds), response_headers=headers
         )
 
     def check(self) -> None:
         with self._errors(""):
-            if self._probe.bucket_exists(self._bucket):
+            if self._probe.bucket_exists(self.bucket):
                 return
             if self._create_bucket:
                 try:
-                    self._probe.make_bucket(self._bucket, self._region)
+                    self._probe.make_bucket(self.bucket, self._region)
                 except S3Error as error:
                     if error.code != "BucketAlreadyOwnedByYou":  # another process was faster
                         raise
                 return
-        raise StoreUnavailable(f"The object store at {self._host} has no bucket {self._bucket}; create it.")
+        raise StoreUnavailable(f"The object store at {self._host} has no bucket {self.bucket}; create it.")
 
     def _head(self, key: str) -> Object | None:
         try:
             with self._errors(key):
-                return self._client.stat_object(self._bucket, key)
+                return self._client.stat_object(self.bucket, key)
         except ObjectMissing:
             return None
 
     def _pieces(self, key: str) -> Generator[bytes, None, None]:
         with self._errors(checked_key(key)):
-            response = self._client.get_object(self._bucket, key)
+            response = self._client.get_object(self.bucket, key)
             try:
                 yield from response.stream(READ_BYTES)  # a connection that ends early is an error: urllib3 counts
             finally:
@@ -217,7 +215,7 @@ class S3Store:
 
     def _refused(self, code: str | None) -> StoreUnavailable:
         word = re.sub(r"[^A-Za-z0-9 ]", "", code or "")[:60] or "no reason given"
-        return StoreUnavailable(f"The object store at {self._host} refused a request on bucket {self._bucket}: {word}.")
+        return StoreUnavailable(f"The object store at {self._host} refused a request on bucket {self.bucket}: {word}.")
 
 
 def _code(error: MinioException) -> str | None:
@@ -247,8 +245,19 @@ def _pool(read_seconds: float, *, retries: int) -> PoolManager:
 
 def _host(endpoint: str, setting: str) -> tuple[str, bool]:
     """Host with port, and whether TLS is spoken there."""
-    url = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
-    if not url.hostname or url.scheme not in ("http", "https") or url.username or url.path.strip("/") or url.query:
+    try:
+        url = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+        usable = bool(url.hostname) and url.port != 0
+    except ValueError:
+        usable = False
+    if (
+        not usable
+        or url.scheme not in ("http", "https")
+        or url.username is not None
+        or url.path.strip("/")
+        or url.query
+        or url.fragment
+    ):
         raise BadOption(
             f"{setting} must be a URL such as https://s3.example.org:9000, with neither a path nor keys in it."
         )
