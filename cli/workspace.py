@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import InputError, MachineError, OutputUnwritable, SplatflowError
+from tasks.process.messages import plain_value
 from tasks.process.outputs import FREE_BYTES_NEEDED, output_errors
 
 WORK_NAME = ".splatflow"
@@ -97,7 +98,7 @@ class Workspace:
         remove(folder)
         kept = {"record": record, "seconds": seconds, "peak_memory_bytes": peak_memory_bytes, "files": _sizes(part)}
         draft = note.with_suffix(".json.part")
-        draft.write_text(json.dumps(kept, default=_plain))
+        draft.write_text(json.dumps(kept, default=plain_value))
         draft.replace(note)
         part.rename(folder)
         remove(self._container(step, digest))
@@ -273,8 +274,3 @@ def _keep_checkpoint_only(container: Path) -> None:
     for path in [*container.iterdir(), *checkpoint.parent.iterdir()]:
         if path not in (checkpoint, checkpoint.parent):
             remove(path)
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's scalars and arrays as JSON has them; paths as text."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, case, delete, func, select, update
+from sqlalchemy import CursorResult, case, delete, select, update
 from sqlmodel import Session, col
 
 from storage.database import Database
-from storage.tables import FAILED, FINISHED, OPEN_STATES, QUEUED, RUNNING, Job, Slot, now
+from storage.jobs import requeue_in
+from storage.tables import FAILED, FINISHED, OPEN_STATES, RUNNING, Job, Slot, now
 
 
 class AttemptLost(Exception):
@@ -72,11 +73,13 @@ class Attempt:
             values["revision"] = col(Job.revision) + case((higher, 1), else_=0)
         self._write(**values)
 
-    def end_step(self, step: str, seconds: float) -> None:
-        """A step ended, or was found finished; `seconds` is the time that it took when it was made."""
+    def end_step(self, step: str, seconds: float, *, made: bool) -> None:
+        """A step was made, or found finished; `seconds` is the time that it took when it was made."""
         with self.database.write() as session:
             job = self._locked(session)
             job.step_seconds = {**job.step_seconds, step: round(seconds, 3)}
+            if made:
+                job.crashes = 0  # it gets on: only deaths without progress in between are a reason to give up
             job.revision += 1
             session.add(job)
 
@@ -130,6 +133,15 @@ class Attempt:
             job = self._locked(session)
             job.state, job.error_code, job.error_message = FAILED, error_code, error_message
             self._end(session, job)
+
+    def give_back(self) -> bool:
+        """Ends this attempt in order, unfinished: the job waits for another one. Returns whether it still held the job."""
+        with self.database.write() as session:
+            job = session.scalars(select(Job).where(*self._held()).with_for_update()).first()
+            if job is None:
+                return False
+            requeue_in(session, job)
+            return True
 
     def take_slot(self, names: list[str]) -> str | None:
         """Takes one of the named slots and returns its name, or None while all are held by attempts that live."""
@@ -228,19 +240,3 @@ def record_end(database: Database, job_id: UUID, run_id: UUID, *, error_code: st
         done = session.execute(update(Job).where(*where).values(**values))
         assert isinstance(done, CursorResult)
         return done.rowcount > 0
-
-
-def is_open(database: Database, job_id: UUID, run_id: UUID) -> bool:
-    """Whether the run's job still waits for it or is at work."""
-    query = (
-        select(func.count())
-        .select_from(Job)
-        .where(
-            col(Job.id) == job_id,
-            col(Job.run_id) == run_id,
-            col(Job.state).in_((QUEUED, RUNNING)),
-            col(Job.deleted_at).is_(None),
-        )
-    )
-    with database.read() as session:
-        return session.execute(query).scalar_one() > 0

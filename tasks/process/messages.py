@@ -1,6 +1,7 @@
 """What the command line and a step's process say to each other. Both are the same program, so pickles are safe here."""
 
 import importlib
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
@@ -69,3 +70,13 @@ def plain_record(record: Any) -> dict[str, Any]:
     if is_dataclass(record) and not isinstance(record, type):
         return asdict(record)
     return {str(key): value for key, value in record.items()} if isinstance(record, dict) else {}
+
+
+def plain_value(value: Any) -> Any:
+    """What JSON's encoder asks of values that it doesn't know: NumPy's scalars and arrays, and paths as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def json_record(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as it comes back from JSON: lists for tuples, numbers for NumPy's."""
+    return json.loads(json.dumps(record, default=plain_value))

@@ -21,8 +21,13 @@ from tasks.process.messages import Done, Failed, Job, Progressed, Stopped
 from tasks.process.outputs import disk_is_full
 
 Progress = Callable[[int, int, str], None]
+Check = Callable[[], None]
 SAMPLE_SECONDS = 0.25
 STOP_PATIENCE_SECONDS = 6.0  # for a checkpoint; after that the process is killed
+
+
+class StepKilled(OutOfMemory):
+    """The step's process was ended with SIGKILL. Trying again can help: memory may be free then."""
 
 
 class StepDefect(Exception):
@@ -42,15 +47,27 @@ class Outcome:
     peak_memory_bytes: int
 
 
-def run_step(job: Job, progress: Progress, log: Path) -> Outcome:
+def run_step(
+    job: Job,
+    progress: Progress,
+    log: Path,
+    *,
+    check: Check | None = None,
+    environment: dict[str, str] | None = None,
+    stop_patience_seconds: float = STOP_PATIENCE_SECONDS,
+) -> Outcome:
     """Runs `job` and waits for it.
 
     Args:
         job: what to call.
         progress: told of the step's progress; may raise (KeyboardInterrupt included), which stops the step.
         log: what the step's libraries print goes here.
+        check: called several times a second, also while the step is silent; may raise to stop it.
+        environment: variables of the step's process beside our own.
+        stop_patience_seconds: how long a step that is asked to stop may take for a checkpoint.
 
     Raises:
+        StepKilled: somebody ended the step's process with SIGKILL; an OutOfMemory, as that is the likeliest cause.
         SplatflowError: what the step raised on purpose; also a full disk or memory, however it showed.
         StepDefect: anything else.
     """
@@ -63,7 +80,7 @@ def run_step(job: Job, progress: Progress, log: Path) -> Outcome:
             stdout=log_file,
             stderr=subprocess.STDOUT,
             pass_fds=(write_fd,),
-            env=worker_environment(),
+            env={**worker_environment(), **(environment or {})},
             start_new_session=True,  # a terminal's Ctrl-C comes to us alone; we ask the step to stop
         )
     os.close(write_fd)
@@ -73,9 +90,9 @@ def run_step(job: Job, progress: Progress, log: Path) -> Outcome:
         with suppress(BrokenPipeError):
             process.stdin.write(pickle.dumps(job))
             process.stdin.flush()
-        message, peak = _follow(process, reports, progress)
+        message, peak = _follow(process, reports, progress, check)
     except BaseException:
-        _stop(process, reports)
+        _stop(process, reports, stop_patience_seconds)
         raise
     finally:
         reports.close()
@@ -95,10 +112,14 @@ def worker_environment() -> dict[str, str]:
     return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1"}
 
 
-def _follow(process: "subprocess.Popen[bytes]", reports: Connection, progress: Progress) -> tuple[Any, int]:
+def _follow(
+    process: "subprocess.Popen[bytes]", reports: Connection, progress: Progress, check: Check | None
+) -> tuple[Any, int]:
     peak = 0
     next_sample = 0.0
     while True:
+        if check is not None:
+            check()
         if time.monotonic() >= next_sample:
             peak = max(peak, _tree_memory_bytes(process.pid))
             next_sample = time.monotonic() + SAMPLE_SECONDS
@@ -123,13 +144,13 @@ def _tree_memory_bytes(pid: int) -> int:
         return 0
 
 
-def _stop(process: "subprocess.Popen[bytes]", reports: Connection) -> None:
+def _stop(process: "subprocess.Popen[bytes]", reports: Connection, patience_seconds: float) -> None:
     """Asks the step to stop, gives it time for a checkpoint, then ends it and all of its children."""
     with suppress(OSError):
         assert process.stdin is not None
         process.stdin.write(b"s")
         process.stdin.flush()
-    deadline = time.monotonic() + STOP_PATIENCE_SECONDS
+    deadline = time.monotonic() + patience_seconds
     with suppress(EOFError, OSError, KeyboardInterrupt):  # a second Ctrl-C: no more patience
         while time.monotonic() < deadline:
             # Its reports must be read on, or it may block on a full pipe before it sees the wish.
@@ -154,7 +175,7 @@ def _error(message: Any, code: int, job: Job, log: Path) -> BaseException:
     if disk_is_full(job.out):
         return DiskFull(f"The disk of {job.out} is full; free some space or choose another --out.")
     if code == -signal.SIGKILL:
-        return OutOfMemory(
+        return StepKilled(
             "The system ended this step, most likely because the machine ran out of memory; "
             "lower --max-gaussians, --max-frames or --train-side-px, or close other programs."
         )

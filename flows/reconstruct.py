@@ -1,0 +1,109 @@
+"""The reconstruction of one job: a call per step. Everything that is worth keeping is in the object store and our database;
+what Prefect knows is there for people to watch and for runs to be found, started and stopped.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from prefect import Task, flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run as this_run
+from prefect.states import Cancelled
+
+from flows import hooks, request
+from flows.artifacts import show_result
+from storage.attempts import AttemptLost, claim
+from storage.database import database
+from storage.objects import open_store
+from storage.settings import settings
+from tasks.export.task import export
+from tasks.extract.task import extract
+from tasks.mask.task import mask
+from tasks.process import device
+from tasks.scale.task import scale
+from tasks.service.heart import Heart
+from tasks.service.reference import ExportReference, StepReference
+from tasks.service.run import JobRun
+from tasks.sfm.task import sfm
+from tasks.train.task import train
+
+
+@flow(
+    name=request.FLOW,
+    persist_result=False,
+    validate_parameters=False,
+    on_failure=[hooks.on_failure],
+    on_crashed=[hooks.on_crashed],
+    on_cancellation=[hooks.on_cancellation],
+)
+def reconstruct(job_id: str) -> State[Any] | None:
+    """From a job's upload to its files.
+
+    Args:
+        job_id: the job's id; everything else is in our database.
+
+    Returns a Cancelled state when the job no longer wants this run: it was cancelled, deleted, or given to another attempt.
+    """
+    try:
+        with _run_of(UUID(job_id)) as run:
+            extracted = _step(run, extract)
+            masked = mask(run, extracted)
+            posed = scale(run, _step(run, sfm, masked))
+            trained = _step(run, train, posed)
+            result: ExportReference = _step(run, export, extracted, posed, trained)
+            _finish(run, result)
+            show_result(run, result)
+    except AttemptLost:
+        return Cancelled(message="The job was cancelled, deleted, or given to another attempt.")
+    return None
+
+
+def _step(run: JobRun, step: Task[..., Any], *inputs: Any) -> Any:
+    """A step's finished result, made now or by an earlier run; made again when its output is gone from the store."""
+    run.check()
+    reference = step(run, *inputs)
+    if not run.stored(reference.keys):
+        run.log.warning("%s: its stored output is gone; making it again", step.name)
+        reference = step.with_options(refresh_cache=True)(run, *inputs)
+    if isinstance(reference, StepReference):
+        run.end_step(reference.step, reference.seconds)
+        run.attempt.warn([{"code": "pipeline", "step": reference.step, "message": text} for text in reference.warnings])
+    return reference
+
+
+def _finish(run: JobRun, result: ExportReference) -> None:
+    """Makes the outputs visible, then removes what only this run needed."""
+    attempt = run.attempt
+    run.end_step("export", result.seconds)
+    told = {warning["message"] for warning in attempt.job().warnings}
+    attempt.warn([{"code": "pipeline", "message": text} for text in result.warnings if text not in told])
+    attempt.camera(result.camera)
+    before = attempt.preview(result.preview_key)
+    attempt.finish(files=result.files, quality=result.quality, scale=None)
+    if before and before != result.preview_key:
+        run.objects.delete([before])
+    run.clean()
+
+
+@contextmanager
+def _run_of(job_id: UUID) -> Iterator[JobRun]:
+    log = get_run_logger()
+    number = request.attempt_of(this_run.tags or [])
+    if number is None:
+        log.error("This run was not made by the dispatcher; submit or retry the job through the API.")
+        raise AttemptLost(job_id)
+    attempt = claim(database(), job_id, UUID(str(this_run.id)), number)
+    hooks.at_work = attempt
+    with Heart(attempt, seconds=settings().beat_seconds, log=log) as heart:
+        run = JobRun(
+            settings=settings(),
+            attempt=attempt,
+            objects=open_store(settings()),
+            heart=heart,
+            device=device.resolve("auto"),
+            log=log,
+        )
+        log.info("Attempt %d at job %s (%s), on %s", attempt.number, job_id, run.job.title, run.device)
+        yield run

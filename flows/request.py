@@ -1,0 +1,50 @@
+"""What a run is asked for with, known to both sides: the dispatcher that makes runs and the flow that is run.
+
+A flow run's parameters hold the job's id and nothing else, since everybody who reaches the Prefect UI sees them. The
+attempt's number travels as a tag.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+FLOW = "reconstruct"
+DEPLOYMENT = "reconstruct/reconstruct"
+POOL = "gpu"
+HOUSEKEEPING_POOL = "housekeeping"
+QUEUES = {"high": 1, "default": 2, "low": 3}  # work queue -> priority, 1 first
+DEFAULT_QUEUE = "default"
+JOB_TAG, ATTEMPT_TAG = "job:", "attempt:"
+
+
+def parameters(job_id: UUID) -> dict[str, Any]:
+    """Of a flow run."""
+    return {"job_id": str(job_id)}
+
+
+def tags(job_id: UUID, attempt: int, method: str) -> list[str]:
+    """Of a flow run: what the UI can be searched for, and what the flow reads its attempt from."""
+    return [f"{JOB_TAG}{job_id}", f"{ATTEMPT_TAG}{attempt}", method]
+
+
+def job_tag(job_id: UUID) -> str:
+    """The tag that all runs of a job have."""
+    return f"{JOB_TAG}{job_id}"
+
+
+def attempt_of(tags: Iterable[str]) -> int | None:
+    """The attempt that a run with these tags is to make; None for a run that the dispatcher did not make."""
+    for tag in tags:
+        if tag.startswith(ATTEMPT_TAG) and tag.removeprefix(ATTEMPT_TAG).isdigit():
+            return int(tag.removeprefix(ATTEMPT_TAG))
+    return None
+
+
+def run_name(title: str, attempt: int) -> str:
+    """What a person sees in the Prefect UI."""
+    return title if attempt == 1 else f"{title} (attempt {attempt})"
+
+
+def idempotency_key(job_id: UUID, attempt: int) -> str:
+    """Makes a second request for the same attempt return the first one's run."""
+    return f"{job_id}:{attempt}"

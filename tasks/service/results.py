@@ -1,0 +1,50 @@
+"""Prefect's results in our object store, below the job that they belong to, so that they go with it."""
+
+from typing import Any
+from uuid import UUID
+
+from prefect.filesystems import WritableFileSystem
+from pydantic import PrivateAttr
+
+from storage import naming
+from storage.objects import ObjectMissing, ObjectStore, open_store
+from storage.settings import settings
+
+
+def cache_key(job_id: UUID, step: str, digest: str) -> str:
+    """Under which Prefect keeps the result of a step of a job."""
+    return f"{job_id}.{step}.{digest}"
+
+
+def object_key(path: str) -> str:
+    """The object of a result's key: below its job where the key is one of `cache_key`.
+
+    Raises:
+        ValueError: it is none; nothing else of ours persists results.
+    """
+    job, _, rest = path.partition(".")
+    return naming.result_key(UUID(job), rest)
+
+
+class ObjectResults(WritableFileSystem):
+    """Reads and writes results; the store is opened at the first use."""
+
+    _block_type_name = "splatflow results"
+    _store: ObjectStore | None = PrivateAttr(default=None)
+
+    def _objects(self) -> ObjectStore:
+        if self._store is None:
+            self._store = open_store(settings())
+        return self._store
+
+    async def read_path(self, path: str) -> bytes:
+        """The bytes of a result; ValueError when there is none, as Prefect expects it of a file system."""
+        try:
+            return self._objects().get_bytes(object_key(path))
+        except ObjectMissing:
+            raise ValueError(f"There is no result {path}.") from None
+
+    async def write_path(self, path: str, content: bytes) -> Any:
+        """Writes a result, whole or not at all."""
+        self._objects().put_bytes(object_key(path), content, content_type="application/json")
+        return path

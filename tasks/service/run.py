@@ -1,0 +1,208 @@
+"""A job's run as its tasks see it: the attempt that it holds, where it works, and how a step is carried out."""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from storage import naming
+from storage.attempts import Attempt
+from storage.objects import ObjectStore
+from storage.settings import Settings
+from storage.tables import Job as JobRow
+from tasks.process.messages import Job, json_record
+from tasks.process.runner import run_step
+from tasks.service import archive
+from tasks.service.heart import Heart
+from tasks.service.reference import StepReference
+
+CHECKPOINT = "checkpoint.pt"
+NOT_KEPT = ("previews", CHECKPOINT)
+PROGRESS_SECONDS = 1.0
+LOG_SECONDS = 10.0
+STOP_PATIENCE_SECONDS = 3.0
+
+Watch = Callable[[Path, int, int], None]
+
+
+class JobRun:
+    """One attempt at a job, on this machine.
+
+    Attributes:
+        attempt: through which everything is written to our database.
+        job: the job's row as it was when the attempt began; what was asked for does not change.
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        attempt: Attempt,
+        objects: ObjectStore,
+        heart: Heart,
+        device: str,
+        log: logging.Logger | logging.LoggerAdapter[Any],
+    ) -> None:
+        self.settings, self.attempt, self.objects, self.device, self.log = settings, attempt, objects, device, log
+        self.job: JobRow = attempt.job()
+        self._heart = heart
+        self._made: set[str] = set()
+        self._folder = settings.work_folder / str(attempt.job_id)
+
+    @property
+    def job_id(self) -> UUID:
+        """The job's id."""
+        return self.attempt.job_id
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of a step; None: one per core."""
+        return self.settings.threads or None
+
+    def check(self) -> None:
+        """Raises AttemptLost once the job was cancelled, deleted or given to another attempt."""
+        self._heart.check()
+
+    def source(self) -> Path:
+        """The client's upload as a local file."""
+        name = self.job.source_key.rsplit("/", 1)[-1]
+        path = self._folder / name
+        if not path.is_file() or path.stat().st_size != self.job.source_bytes:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.objects.get_file(self.job.source_key, path)
+        return path
+
+    def folder_of(self, reference: StepReference) -> Path:
+        """The output of a finished step as a local folder, fetched when this machine doesn't have it."""
+        folder = self._folder / reference.step / reference.digest
+        if not folder.is_dir():
+            packed = folder.with_name(f"{folder.name}.tar")
+            packed.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.objects.get_file(reference.key, packed)
+                archive.unpack(packed, folder)
+            finally:
+                packed.unlink(missing_ok=True)
+        return folder
+
+    def scratch(self, name: str) -> Path:
+        """A new, empty place for files on their way into the store."""
+        folder = self._folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def make(
+        self,
+        step: str,
+        key: str,
+        function: str,
+        arguments: Callable[[Path], dict[str, Any]],
+        *,
+        percent: Callable[[int, int], int] | None = None,
+        watch: Watch | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> StepReference:
+        """Carries out a step in a process of its own and stores its output.
+
+        A training that a killed attempt left half done goes on from its checkpoint when it was on this machine.
+
+        Args:
+            step: its name.
+            key: its digest.
+            function: "package.module:name" of the step's pure function.
+            arguments: from the output folder to the function's arguments.
+            percent: from the step's progress to what clients see.
+            watch: told of the half-made folder at every progress.
+            environment: of the step's process.
+
+        Raises:
+            AttemptLost, SplatflowError, StepDefect
+        """
+        part, folder = self._folder / step / f"{key}.part", self._folder / step / key
+        if not (part / CHECKPOINT).is_file():
+            shutil.rmtree(part, ignore_errors=True)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        outcome = self.carry_out(
+            step, Job(function=function, arguments=arguments(part), out=part), percent, watch, environment
+        )
+        for name in NOT_KEPT:
+            leftover = part / name
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+        packed = folder.with_name(f"{key}.tar")
+        store_key = naming.step_key(self.job_id, step, key)
+        try:
+            archive.pack(folder, packed)
+            self.check()
+            self.objects.put_file(store_key, packed, content_type="application/x-tar")
+            size = packed.stat().st_size
+        finally:
+            packed.unlink(missing_ok=True)
+        record = json_record(outcome.record)
+        return StepReference(
+            step=step,
+            digest=key,
+            key=store_key,
+            bytes=size,
+            record=record,
+            seconds=round(outcome.seconds, 3),
+            peak_memory_bytes=outcome.peak_memory_bytes,
+            warnings=tuple(record.get("warnings") or ()),
+        )
+
+    def carry_out(
+        self,
+        step: str,
+        job: Job,
+        percent: Callable[[int, int], int] | None = None,
+        watch: Watch | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> Any:
+        """Runs a step's function in a process of its own, tells our database and the run's log how far it is."""
+        self.check()
+        self.attempt.begin_step(step)
+        next_write = next_log = 0.0
+
+        def progress(done: int, total: int, message: str) -> None:
+            nonlocal next_write, next_log
+            now = time.monotonic()
+            if watch is not None:
+                watch(job.out, done, total)
+            if now >= next_write or done == total:
+                next_write = now + PROGRESS_SECONDS
+                self.attempt.progress(done, total, percent(done, total) if percent is not None else None)
+            if now >= next_log:
+                next_log = now + LOG_SECONDS
+                self.log.info("%s: %d %% %s", step, 100 * done // max(total, 1), message)
+
+        log_file = self._folder / "logs" / f"{step}.log"
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        outcome = run_step(
+            job,
+            progress,
+            log_file,
+            check=self.check,
+            environment=environment,
+            stop_patience_seconds=STOP_PATIENCE_SECONDS,
+        )
+        self.log.info("%s: done in %.1f s", step, outcome.seconds)
+        self._made.add(step)
+        return outcome
+
+    def end_step(self, step: str, seconds: float) -> None:
+        """A step is finished, by this run or by one before it."""
+        self.attempt.end_step(step, seconds, made=step in self._made)
+
+    def stored(self, keys: list[str]) -> bool:
+        """Whether all of these objects are there."""
+        return all(self.objects.stat(key) is not None for key in keys)
+
+    def clean(self) -> None:
+        """Removes this machine's copies of the job's steps; the store has them."""
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,74 @@
+"""Training as a task: posed views in, a judged scene out; holds a GPU, or the CPU slot, meanwhile, and shows previews."""
+
+from pathlib import Path
+from typing import Any
+
+from storage import naming
+from tasks.presets import DEFAULT_OF_DEVICE, PRESETS
+from tasks.process import digest
+from tasks.service.policy import step_task
+from tasks.service.reference import StepReference
+from tasks.service.run import JobRun, Watch
+from tasks.service.slots import training_slot
+from tasks.train.options import TrainOptions
+
+STEP = "train"
+LAST_PERCENT = 98  # the rest is the export's
+PREVIEWS = 20  # in a run, about
+CHECKPOINT_SECONDS = 20.0
+
+
+def options_of(run: JobRun) -> TrainOptions:
+    """As the client asked; what was left open is by device."""
+    device: Any = run.device
+    steps = run.job.training_num_steps
+    return TrainOptions(
+        steps=steps,
+        max_gaussians=run.job.training_max_num_gaussians,
+        train_side_px=run.job.train_side_px or PRESETS[DEFAULT_OF_DEVICE[run.device]]["train_side_px"],
+        device=device,
+        threads=run.threads,
+        checkpoint_every_seconds=CHECKPOINT_SECONDS,
+        preview_every_steps=min(max(steps // PREVIEWS, 10), 500),
+    )
+
+
+def identity(run: JobRun, posed: StepReference) -> str:
+    """By the posed views and the options."""
+    return digest.of_step(STEP, posed.digest, options_of(run))
+
+
+@step_task(STEP, identity)
+def train(run: JobRun, posed: StepReference) -> StepReference:
+    """A trained scene, see `tasks.train.step.train`."""
+    views, options = run.folder_of(posed), options_of(run)
+    with training_slot(run) as environment:
+        return run.make(
+            STEP,
+            identity(run, posed),
+            "tasks.train.step:train",
+            lambda out: {"posed": views, "out": out, "options": options},
+            percent=lambda done, total: LAST_PERCENT * done // max(total, 1),
+            watch=_previews(run),
+            environment=environment,
+        )
+
+
+def _previews(run: JobRun) -> Watch:
+    """Puts every new preview of the half-made scene into the store."""
+    shown = ""
+
+    def watch(part: Path, _done: int, _total: int) -> None:
+        nonlocal shown
+        newest = max((path.name for path in (part / "previews").glob("step_*.jpg")), default="")
+        if newest <= shown:
+            return
+        shown = newest
+        number = int(newest.removeprefix("step_").removesuffix(".jpg"))
+        key = naming.preview_key(run.job_id, run.attempt.number, number)
+        run.objects.put_file(key, part / "previews" / newest, content_type="image/jpeg")
+        before = run.attempt.preview(key)
+        if before and before != key:
+            run.objects.delete([before])
+
+    return watch
