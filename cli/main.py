@@ -66,6 +66,7 @@ def _say_defect(error: Exception, debug: bool) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
     from cli.presets import METHODS, PRESETS
+    from cli.service import commands as service_commands
     from tasks.process.device import DEVICES
 
     top = _Parser(prog="splatflow", description="From an ordinary video to a 3D Gaussian splat scene.")
@@ -119,6 +120,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=_whole, default=0, metavar="N", help="default: 0")
     command.add_argument("--debug", action="store_true", help="show the details of a failure")
     command.set_defaults(call=_demo)
+
+    service_commands.add(commands, _whole)
     return top
 
 
