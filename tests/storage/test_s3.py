@@ -134,10 +134,12 @@ def test_a_server_that_is_away(call: Callable[[S3Store], object], tmp_path: Path
 def test_a_server_that_answers_nonsense(
     call: Callable[[S3Store], object], answer: bytes, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # urllib3's pauses between attempts
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)  # between urllib3's attempts
     with answering(answer) as endpoint, pytest.raises(StoreUnavailable) as raised:
         call(a_store(endpoint))
     assert "the-secret" not in str(raised.value)
+    assert sum(pauses) < 5  # whatever Retry-After says
 
 
 def test_a_download_that_breaks_off_leaves_the_file_as_it_was(tmp_path: Path):
