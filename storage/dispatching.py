@@ -1,12 +1,11 @@
 """What the dispatcher reads and writes: the outbox, the order of the queue, and what becomes of attempts that died."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import CursorResult, delete, func, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from storage.database import Database
@@ -15,10 +14,11 @@ from storage.tables import (
     LOST,
     OPEN_STATES,
     QUEUED,
+    RUNNING,
     START,
+    STOP,
     IdempotentSubmit,
     Job,
-    Leader,
     Outbox,
     Slot,
     Upload,
@@ -211,82 +211,37 @@ def ensure_started(database: Database, seen: OpenJob) -> None:
             session.add(Outbox(kind=START, job_id=job.id, attempt=job.attempt))
 
 
-def with_outbox(database: Database, kind: str) -> set[UUID]:
-    """Jobs that have an entry of this kind."""
-    with database.read() as session:
-        return set(session.scalars(select(col(Outbox.job_id)).where(col(Outbox.kind) == kind)))
-
-
-def deleted_job(database: Database, job_id: UUID) -> Job | None:
-    """The row of a deleted job until it is removed."""
-    with database.read() as session:
-        return session.get(Job, job_id)
-
-
-def forget_job(database: Database, entry: Outbox) -> list[str]:
-    """Removes the rows of a deleted job at last; returns the uploads that no other job reads."""
+def stop_run(database: Database, job_id: UUID, run_id: UUID) -> None:
+    """A run is to be stopped."""
     with database.write() as session:
-        job = session.get(Job, entry.job_id)
-        orphans: list[str] = []
-        if job is not None:
-            others = session.execute(
-                select(func.count())
-                .select_from(Job)
-                .where(col(Job.blob_name) == job.blob_name, col(Job.id) != job.id, col(Job.deleted_at).is_(None))
-            ).scalar_one()
-            if not others:
-                orphans.append(job.blob_name)
-                session.execute(delete(Upload).where(col(Upload.blob_name) == job.blob_name))
+        session.add(Outbox(kind=STOP, job_id=job_id, run_id=run_id))
+
+
+def was_at_work(database: Database, job_id: UUID) -> bool:
+    """Whether an attempt was at work when its job was deleted."""
+    with database.read() as session:
+        job = session.get(Job, job_id)
+    return job is not None and job.state == RUNNING
+
+
+def orphaned_upload(database: Database, job_id: UUID) -> str | None:
+    """The upload of a deleted job when no other job reads it."""
+    with database.read() as session:
+        job = session.get(Job, job_id)
+        if job is None:
+            return None
+        others = select(func.count()).select_from(Job)
+        others = others.where(col(Job.blob_name) == job.blob_name, col(Job.id) != job_id, col(Job.deleted_at).is_(None))
+        return None if session.execute(others).scalar_one() else job.blob_name
+
+
+def forget_job(database: Database, entry: Outbox) -> None:
+    """Removes the rows of a deleted job at last, and of its upload when no other job reads it."""
+    orphan = orphaned_upload(database, entry.job_id)
+    with database.write() as session:
+        if orphan is not None:
+            session.execute(delete(Upload).where(col(Upload.blob_name) == orphan))
         session.execute(delete(Slot).where(col(Slot.job_id) == entry.job_id))
         session.execute(delete(IdempotentSubmit).where(col(IdempotentSubmit.job_id) == entry.job_id))
         session.execute(delete(Job).where(col(Job.id) == entry.job_id))
         session.execute(delete(Outbox).where(col(Outbox.job_id) == entry.job_id))
-        return orphans
-
-
-def existing(database: Database, job_ids: Iterable[UUID]) -> set[UUID]:
-    """Which of these jobs have a row."""
-    with database.read() as session:
-        return set(session.scalars(select(col(Job.id)).where(col(Job.id).in_(list(job_ids)))))
-
-
-class Leadership:
-    """Which of several dispatchers acts: the one whose beat moves. A new one waits until the old one stands still."""
-
-    def __init__(self, database: Database, *, name: str = "dispatcher", patience_seconds: float) -> None:
-        self._database, self._name, self._patience = database, name, patience_seconds
-        self._token = uuid4()
-        self._seen: tuple[UUID, int] | None = None
-        self._seen_at = 0.0
-
-    def held(self, at: float) -> bool:
-        """Whether this one may act now; call it before every round.
-
-        Args:
-            at: seconds of a monotonic clock of this process.
-        """
-        try:
-            with self._database.write() as session:
-                row = session.scalars(select(Leader).where(col(Leader.name) == self._name).with_for_update()).first()
-                if row is None:
-                    session.add(Leader(name=self._name, token=self._token, beat=1))
-                    return True
-                if row.token == self._token:
-                    row.beat += 1
-                    session.add(row)
-                    return True
-                if self._seen != (row.token, row.beat):
-                    self._seen, self._seen_at = (row.token, row.beat), at
-                    return False
-                if at - self._seen_at < self._patience:
-                    return False
-                row.token, row.beat = self._token, 1
-                session.add(row)
-                return True
-        except IntegrityError:  # another one made the row at the same moment
-            return False
-
-    def resign(self) -> None:
-        """Lets the next one act at once."""
-        with self._database.write() as session:
-            session.execute(delete(Leader).where(col(Leader.name) == self._name, col(Leader.token) == self._token))

@@ -1,0 +1,118 @@
+"""Looks after the jobs that wait or are at work: their places in the queue, and attempts that died."""
+
+import logging
+import time
+from dataclasses import dataclass
+from uuid import UUID
+
+from api.dispatch.runs import Runs, RunState
+from storage import dispatching
+from storage.database import Database
+from storage.dispatching import OpenJob
+
+UNCLAIMED_SECONDS = 75.0  # from a worker's grip on a run to the run's claim of its job; imports take 5 to 20 s
+MISSED_BEATS = 4.0
+log = logging.getLogger("splatflow.dispatcher")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long silence is taken for life.
+
+    Attributes:
+        beat_seconds: between two beats of an attempt.
+        dead_after_seconds: without a beat, whatever Prefect says: the host is gone.
+        max_attempts: deaths in a row after which a job is given up.
+    """
+
+    beat_seconds: float
+    dead_after_seconds: float
+    max_attempts: int
+
+
+class Watch:
+    """Remembers when each attempt's beat last moved, by this process's own clock: no other machine's clock is trusted."""
+
+    def __init__(self, database: Database, patience: Patience) -> None:
+        self._database, self._patience = database, patience
+        self._beats: dict[UUID, tuple[UUID | None, int, float]] = {}
+        self._missing: dict[UUID, UUID] = {}
+
+    def silent_hosts(self) -> None:
+        """Gives the jobs of hosts that are gone another attempt. Asks only our database."""
+        for job, silence in self._look():
+            if job.lease_token is not None and silence > self._patience.dead_after_seconds:
+                self._died(job, "its host is gone")
+
+    def ended_runs(self, runs: Runs) -> None:
+        """Settles jobs whose run ended, was cancelled or was deleted at Prefect without a word in our row."""
+        seen = self._look()
+        states = runs.states([job.run_id for job, _ in seen if job.run_id is not None])
+        missing: dict[UUID, UUID] = {}
+        for job, silence in seen:
+            if job.run_id is None:
+                dispatching.ensure_started(self._database, job)
+                continue
+            state = states.get(job.run_id)
+            if state is None:
+                # Twice in a row, so that a run made at this moment isn't taken for lost.
+                if self._missing.get(job.id) == job.run_id and (job.lease_token is None or self._is_long(silence)):
+                    log.warning("job %s: Prefect does not know its run %s any more", job.id, job.run_id)
+                    dispatching.run_lost(self._database, job)
+                missing[job.id] = job.run_id
+            elif job.lease_token is None:
+                self._settle_unclaimed(job, state)
+            else:
+                self._settle_at_work(job, state, silence)
+        self._missing = missing
+
+    def places(self, runs: Runs) -> None:
+        """Writes the places of waiting jobs that have changed."""
+        before = dispatching.positions(self._database)
+        if not before:
+            return
+        place = {run_id: number for number, run_id in enumerate(runs.waiting(), 1)}
+        open_jobs = {job.id: job for job in dispatching.open_jobs(self._database)}
+        changed: dict[UUID, int | None] = {}
+        for job_id, known in before.items():
+            job = open_jobs.get(job_id)
+            new = place.get(job.run_id) if job is not None and job.run_id is not None else None
+            if new != known:
+                changed[job_id] = new
+        dispatching.set_positions(self._database, changed)
+
+    def _settle_unclaimed(self, job: OpenJob, state: RunState) -> None:
+        if state.state in ("CANCELLED", "CANCELLING"):
+            dispatching.run_cancelled(self._database, job)
+        elif state.ended:
+            self._died(job, f"the run ended as {state.state.lower()} before it began")
+        elif state.state != "SCHEDULED" and state.age_seconds > UNCLAIMED_SECONDS:
+            self._died(job, "the run did not begin")
+
+    def _settle_at_work(self, job: OpenJob, state: RunState, silence: float) -> None:
+        if state.state in ("CANCELLED", "CANCELLING"):
+            dispatching.run_cancelled(self._database, job)
+        elif state.ended and self._is_long(silence):
+            self._died(job, f"the run ended as {state.state.lower()}")
+
+    def _is_long(self, silence: float) -> bool:
+        return silence > MISSED_BEATS * self._patience.beat_seconds
+
+    def _died(self, job: OpenJob, reason: str) -> None:
+        state = dispatching.attempt_died(self._database, job, max_attempts=self._patience.max_attempts, reason=reason)
+        if state is not None:
+            log.warning("job %s: attempt %d died (%s); the job is %s", job.id, job.attempt, reason, state)
+
+    def _look(self) -> list[tuple[OpenJob, float]]:
+        """The open jobs, and for how many seconds the beat of each has stood still."""
+        now = time.monotonic()
+        found = []
+        beats: dict[UUID, tuple[UUID | None, int, float]] = {}
+        for job in dispatching.open_jobs(self._database):
+            known = self._beats.get(job.id)
+            same = known is not None and known[:2] == (job.lease_token, job.lease_beat)
+            since = known[2] if known is not None and same else now
+            beats[job.id] = (job.lease_token, job.lease_beat, since)
+            found.append((job, now - since))
+        self._beats = beats
+        return found

@@ -1,0 +1,113 @@
+"""The dispatcher, a process of its own: `python -m api.dispatcher`.
+
+It is the only part that talks to Prefect about jobs: makes runs from the outbox, reads the queue in batches, notices
+attempts that died, carries out cancellations and deletions. Several may run; one acts. Prefect, the database or the
+object store being away only delays it.
+"""
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from api.dispatch.outbox import start_due, stop_due
+from api.dispatch.removal import remove_objects_due, remove_runs
+from api.dispatch.runs import Runs, connected
+from api.dispatch.watch import Patience, Watch
+from storage.database import Database
+from storage.leadership import Leadership
+from storage.objects import ObjectStore, open_store
+from storage.settings import Settings, load_settings
+from tasks.errors import SplatflowError, TransientError
+
+ROUND_SECONDS = 0.5
+WATCH_SECONDS = 2.0
+PLACES_SHARE = 0.2  # of the time at most: reading a long queue takes seconds
+LEADER_PATIENCE_SECONDS = 20.0
+COMPLAIN_SECONDS = 30.0
+log = logging.getLogger("splatflow.dispatcher")
+
+
+class Dispatcher:
+    """One round after the other. Each part of a round fails alone."""
+
+    def __init__(self, settings: Settings, database: Database, objects: ObjectStore, runs: Runs) -> None:
+        self._settings, self._database, self._objects, self._runs = settings, database, objects, runs
+        self._watch = Watch(
+            database,
+            Patience(
+                beat_seconds=settings.beat_seconds,
+                dead_after_seconds=settings.dead_after_seconds,
+                max_attempts=settings.max_attempts,
+            ),
+        )
+        self._next_watch = self._next_places = 0.0
+        self._complained: dict[str, float] = {}
+
+    def round(self) -> None:
+        """Does all that is due now."""
+        self._try("starting runs", lambda: start_due(self._database, self._runs))
+        self._try("stopping runs", lambda: stop_due(self._database, self._runs))
+        self._try("removing jobs", self._remove)
+        now = time.monotonic()
+        if now >= self._next_watch:
+            self._next_watch = now + WATCH_SECONDS
+            self._try("watching attempts", self._watch.silent_hosts)
+            self._try("watching runs", lambda: self._watch.ended_runs(self._runs))
+        if now >= self._next_places:
+            began = time.monotonic()
+            self._try("reading the queue", lambda: self._watch.places(self._runs))
+            took = time.monotonic() - began
+            self._next_places = time.monotonic() + max(ROUND_SECONDS, took / PLACES_SHARE)
+
+    def _remove(self) -> None:
+        entries = remove_objects_due(self._database, self._objects, self._settings.work_folder)
+        remove_runs(self._database, self._runs, entries)
+
+    def _try(self, what: str, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except TransientError as error:
+            if time.monotonic() >= self._complained.get(what, 0.0):
+                self._complained[what] = time.monotonic() + COMPLAIN_SECONDS
+                log.warning("%s: %s It is tried again.", what, error)
+        except Exception:
+            log.exception("%s failed; it is tried again", what)
+            time.sleep(ROUND_SECONDS)
+
+
+def main() -> None:
+    """Runs until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    stop = threading.Event()
+    for wish_to_end in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(wish_to_end, lambda *_: stop.set())
+    try:
+        settings = load_settings()
+        database, objects = Database(settings.database), open_store(settings)
+    except SplatflowError as error:
+        print(f"error [{error.slug}]: {error}", file=sys.stderr)
+        sys.exit(2)
+    leadership = Leadership(database, patience_seconds=LEADER_PATIENCE_SECONDS)
+    with connected(deployment=settings.deployment, pool=settings.work_pool) as runs:
+        dispatcher = Dispatcher(settings, database, objects, runs)
+        log.info("dispatching")
+        while not stop.wait(ROUND_SECONDS):
+            try:
+                leads = leadership.held(time.monotonic())
+            except TransientError as error:
+                log.warning("%s", error)
+                stop.wait(ROUND_SECONDS)
+                continue
+            if leads:
+                dispatcher.round()
+    with suppress(TransientError):
+        leadership.resign()
+
+
+if __name__ == "__main__":
+    main()
