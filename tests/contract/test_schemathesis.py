@@ -1,0 +1,113 @@
+"""Generated requests against the published OpenAPI description: no 5xx, and every answer is one that it describes."""
+
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Err, Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.contract.client import Api
+from tests.contract.conftest import Service
+
+EXAMPLES = int(os.environ.get("SPLATFLOW_SCHEMA_EXAMPLES", "100"))
+CHECKS: list[Any] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    response_headers_conformance,
+]
+generated = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],  # a failing request is small enough as it is
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
+GENERAL = ["POST /api/v1/generate-upload-url/", "POST /api/v1/submit-job/", "GET /api/v1/jobs/", "GET /api/v1/account/"]
+OF_A_JOB = [
+    "GET /api/v1/jobs/{job_id}/",
+    "PATCH /api/v1/jobs/{job_id}/",
+    "PUT /api/v1/jobs/{job_id}/",
+    "DELETE /api/v1/jobs/{job_id}/",
+    "GET /api/v1/jobs/{job_id}/download/{file_type}/",
+    "GET /api/v1/jobs/{job_id}/preview/",
+    "POST /api/v1/jobs/{job_id}/cancel/",
+    "POST /api/v1/jobs/{job_id}/retry/",
+    "GET /api/v1/jobs/{job_id}/events/",
+]
+RUNS_OR_REMOVES = ("DELETE", "POST /api/v1/jobs/{job_id}/retry/")
+
+
+@pytest.fixture(scope="session")
+def operations(service: Service) -> dict[str, Any]:
+    """The described operations by label, such as "GET /api/v1/jobs/"."""
+    described = schemathesis.openapi.from_url(f"{service.url}/api/v1/openapi.json")
+    results = list(described.get_all_operations())
+    assert not [result.err() for result in results if isinstance(result, Err)]
+    return {operation.label: operation for operation in (result.ok() for result in results if isinstance(result, Ok))}
+
+
+@pytest.fixture(scope="session")
+def own_job(session_api: Api, junk: str) -> str:
+    """A job that is at its end, so that its event stream ends as well."""
+    job = session_api.submit(blob_name=junk, title="For generated requests")["job_id"]
+    session_api.post(f"jobs/{job}/cancel/")
+    return job
+
+
+@pytest.fixture
+def put(operations: dict[str, Any], key: str) -> Callable[..., None]:
+    """Puts generated requests of an operation, and checks the answers."""
+
+    def call(label: str, mode: GenerationMode, **fixed: str) -> None:
+        operation = operations[label]
+
+        @generated
+        @given(case=operation.as_strategy(mode, path_parameters=fixed or None))
+        def one(case: schemathesis.Case) -> None:
+            case.call_and_validate(headers={"Authorization": f"Api-Key {key}"}, checks=CHECKS, timeout=20)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # the generator's own
+            try:
+                one()
+            except Unsatisfiable:
+                pytest.skip("nothing can be wrong about this request")
+
+    return call
+
+
+@pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
+@pytest.mark.parametrize("label", [*GENERAL, *OF_A_JOB])
+def test_any_request(put: Callable[..., None], label: str, mode: GenerationMode) -> None:
+    """Ids are made up, so nothing is changed but uploads that were only announced."""
+    put(label, mode)
+
+
+@pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
+@pytest.mark.parametrize("label", [label for label in OF_A_JOB if not label.startswith(RUNS_OR_REMOVES)])
+def test_requests_for_a_job_of_ones_own(
+    put: Callable[..., None], label: str, mode: GenerationMode, own_job: str
+) -> None:
+    """The same with the id of a job that is there, so that answers other than 404 are seen."""
+    put(label, mode, job_id=own_job)
+
+
+def test_everything_else_that_is_described(put: Callable[..., None], operations: dict[str, Any]) -> None:
+    for label in set(operations) - {*GENERAL, *OF_A_JOB}:
+        put(label, GenerationMode.POSITIVE)
