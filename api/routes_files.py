@@ -1,0 +1,89 @@
+"""Redirects to a job's files. The URLs are signed, need no key and expire."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import errors
+from api.auth import require
+from api.limits import READ
+from api.routes_jobs import find
+from api.routing import BASE, JobId, base_url, job_id_of, refusals
+from api.service import Service, service_of
+from storage import naming
+from storage.tables import FINISHED, Job
+
+router = APIRouter(prefix=BASE, tags=["Files"])
+
+# Kind -> the file it is saved as, and its content type.
+KINDS = {
+    "ply": ("scene.ply", "application/octet-stream"),
+    "spz": ("scene.spz", "application/octet-stream"),
+    "report": ("report.json", "application/json"),
+    "report_html": ("report.html", "text/html; charset=utf-8"),
+    "colmap": ("colmap.zip", "application/zip"),
+    "camera": ("camera.json", "application/json"),
+}
+_NAMES = [f'"{kind}"' for kind in KINDS]
+BAD_KIND = f"Invalid file type. Must be {', '.join(_NAMES[:-1])} or {_NAMES[-1]}"
+REDIRECT = {302: {"description": "`Location` is the file's URL, valid for 15 minutes."}}
+
+
+@router.get(
+    "/jobs/{job_id}/download/{file_type}/",
+    status_code=302,
+    response_model=None,
+    responses={**refusals(404), **REDIRECT},
+)
+async def download(request: Request, job_id: JobId, file_type: str) -> Response:
+    """Get the URL of an output file, as a redirect."""
+
+    def target(service: Service, job: Job, base: str) -> str:
+        if file_type not in KINDS:
+            raise errors.bad_value(BAD_KIND, "file_type")
+        file = job.files.get(file_type) if job.state == FINISHED else None
+        if file is None:
+            raise errors.ApiError(404, "file_not_available", f"{_spoken(file_type)} file not available for this job")
+        name, content_type = KINDS[file_type]
+        return service.objects.signed_get(
+            file["key"],
+            seconds=service.settings.download_url_seconds,
+            base_url=base,
+            file_name=naming.download_name(job.title, name),
+            content_type=content_type,
+        )
+
+    return await _redirect(request, job_id, target)
+
+
+@router.get("/jobs/{job_id}/preview/", status_code=302, response_model=None, responses={**refusals(404), **REDIRECT})
+async def preview(request: Request, job_id: JobId) -> Response:
+    """Get the URL of the latest preview image, as a redirect."""
+
+    def target(service: Service, job: Job, base: str) -> str:
+        if job.preview_key is None:
+            raise errors.ApiError(400, "no_preview", "No preview available yet", field="job_id")
+        return service.objects.signed_get(
+            job.preview_key,
+            seconds=service.settings.download_url_seconds,
+            base_url=base,
+            content_type="image/jpeg",
+        )
+
+    return await _redirect(request, job_id, target)
+
+
+async def _redirect(request: Request, job_id: str, target: Callable[[Service, Job, str], str]) -> Response:
+    principal, service = await require(request, READ), service_of(request)
+    base = base_url(request)
+
+    def work() -> str:
+        return target(service, find(service, principal.account_id, job_id_of(job_id)), base)
+
+    return Response(status_code=302, headers={"Location": await service.look(work)})
+
+
+def _spoken(kind: str) -> str:
+    return kind.upper() if kind in ("ply", "spz") else kind.replace("_", " ").capitalize()

@@ -1,0 +1,164 @@
+"""Jobs: list, look at, change, delete, cancel, retry."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import errors, present
+from api.answers import JobDetail, JobEntry
+from api.auth import require
+from api.job_query import PARAMETERS, read_query
+from api.json_body import read_body, read_object
+from api.json_response import JsonResponse
+from api.limits import READ, WRITE
+from api.routing import BASE, JobId, body_of, job_id_of, refusals
+from api.schemas import UpdateRequest
+from api.service import Service, service_of
+from api.text import shown
+from storage import jobs
+from storage.tables import Job
+
+router = APIRouter(prefix=BASE, tags=["Jobs"])
+
+
+@router.get("/jobs/", response_model=list[JobEntry], responses=refusals(), openapi_extra={"parameters": PARAMETERS})
+async def list_jobs(request: Request) -> Response:
+    """List jobs, newest first. `X-Total-Count` counts all that match."""
+    principal, service = await require(request, READ), service_of(request)
+    wanted = read_query(request.query_params)
+
+    def work() -> Response:
+        rows, total = jobs.listed(
+            service.database,
+            principal.account_id,
+            states=wanted.states,
+            public=wanted.public,
+            limit=wanted.limit,
+            offset=wanted.offset,
+        )
+        content = [present.entry(row.id, row.title) for row in rows]
+        return JsonResponse(content, headers={"X-Total-Count": str(total)})
+
+    return await service.do(work)
+
+
+@router.get("/jobs/{job_id}/", response_model=JobDetail, responses=refusals(404))
+async def get_job(request: Request, job_id: JobId) -> Response:
+    """Get a job: its status, progress, options and results."""
+    principal, service = await require(request, READ), service_of(request)
+    return JsonResponse(await service.look(lambda: detail_of(service, principal.account_id, job_id_of(job_id))))
+
+
+@router.patch(
+    "/jobs/{job_id}/", response_model=JobDetail, responses=refusals(404, 415), openapi_extra=body_of(UpdateRequest)
+)
+async def update_job(request: Request, job_id: JobId) -> Response:
+    """Change title, public or camera_data. Read-only fields of the detail are ignored."""
+    principal, service = await require(request, WRITE), service_of(request)
+    identity = job_id_of(job_id)
+    await service.look(lambda: find(service, principal.account_id, identity))
+    body = await read_object(request, max_bytes=service.settings.max_body_bytes)
+    if body is None:
+        raise errors.bad_json("The body must be a JSON object.")
+    values = changes(body)
+    change = (lambda: jobs.change(service.database, principal.account_id, identity, values)) if values else None
+
+    def work() -> Response:
+        job = _known(change) if change else find(service, principal.account_id, identity)
+        return shown_job(service, job)
+
+    return await service.do(work)
+
+
+@router.put(
+    "/jobs/{job_id}/", response_model=JobDetail, responses=refusals(404, 415), openapi_extra=body_of(UpdateRequest)
+)
+async def put_job(request: Request, job_id: JobId) -> Response:
+    """The same as PATCH."""
+    return await update_job(request, job_id)
+
+
+@router.delete("/jobs/{job_id}/", status_code=204, response_model=None, responses=refusals(404))
+async def delete_job(request: Request, job_id: JobId) -> Response:
+    """Delete a job and all its files. It is gone at once; its files are removed within two minutes."""
+    principal, service = await require(request, WRITE), service_of(request)
+    await service.do(lambda: _known(lambda: jobs.remove(service.database, principal.account_id, job_id_of(job_id))))
+    return Response(status_code=204)
+
+
+@router.post("/jobs/{job_id}/cancel/", response_model=JobDetail, responses=refusals(404, 409))
+async def cancel_job(request: Request, job_id: JobId) -> Response:
+    """End a queued or running job. Finished steps are kept for a retry."""
+    return await _act(request, job_id, jobs.cancel, "It can't be cancelled: the job has ended already.")
+
+
+@router.post("/jobs/{job_id}/retry/", response_model=JobDetail, responses=refusals(404, 409))
+async def retry_job(request: Request, job_id: JobId) -> Response:
+    """Run a failed job again. Steps that were finished are used again."""
+    return await _act(request, job_id, jobs.retry, "It can't be retried: only a job that has failed can.")
+
+
+async def _act(request: Request, job_id: str, action: Callable[..., Job], sentence: str) -> Response:
+    principal, service = await require(request, WRITE), service_of(request)
+    await read_body(request, max_bytes=service.settings.max_body_bytes)
+
+    def work() -> Response:
+        try:
+            job = _known(lambda: action(service.database, principal.account_id, job_id_of(job_id)))
+        except jobs.WrongState:
+            raise errors.ApiError(409, "wrong_state", sentence) from None
+        return shown_job(service, job)
+
+    return await service.do(work)
+
+
+def changes(body: dict[str, Any]) -> dict[str, Any]:
+    """The columns that a PATCH sets.
+
+    Raises:
+        ApiError: 400; an unknown field, or a value that can't be used.
+    """
+    read_only = (JobDetail.model_fields.keys() | {"success"}) - UpdateRequest.model_fields.keys()
+    for name in body:
+        if name not in read_only and name not in UpdateRequest.model_fields:
+            raise errors.bad_value(f"{shown(name)} is not a field of a job.", shown(name))
+    update = UpdateRequest.read({name: value for name, value in body.items() if name not in read_only})
+    given = update.model_dump(exclude_unset=True)
+    if "camera_data" in given:
+        given["camera_set"] = given.pop("camera_data")
+    return given
+
+
+def find(service: Service, account_id: UUID, job_id: UUID) -> Job:
+    """The job's row.
+
+    Raises:
+        ApiError: 404.
+    """
+    return _known(lambda: jobs.get(service.database, account_id, job_id))
+
+
+def detail_of(service: Service, account_id: UUID, job_id: UUID) -> dict[str, Any]:
+    """The job's detail.
+
+    Raises:
+        ApiError: 404.
+    """
+    job = find(service, account_id, job_id)
+    return present.detail(job, remaining_seconds=service.estimates.of(job))
+
+
+def shown_job(service: Service, job: Job) -> Response:
+    """The answer that is a job's detail."""
+    return JsonResponse(present.detail(job, remaining_seconds=service.estimates.of(job)))
+
+
+def _known(action: Callable[[], Any]) -> Any:
+    try:
+        return action()
+    except jobs.JobMissing:
+        raise errors.job_missing() from None
