@@ -26,6 +26,7 @@ from storage.tables import (
 )
 
 LONGEST_PAUSE_SECONDS = 30.0
+DEATH_PAUSE_SECONDS = 15.0  # before the second and later of several deaths in a row: what killed it may pass
 BULK = 500
 
 
@@ -156,7 +157,7 @@ def attempt_died(database: Database, seen: OpenJob, *, max_attempts: int, reason
                 error_message=f"The run died {job.crashes} times ({reason}); retry the job, and if it dies again look at the worker's log.",
             )
         else:
-            requeue_in(session, job)
+            requeue_in(session, job, after_seconds=DEATH_PAUSE_SECONDS * (job.crashes - 1))
         return job.state
 
 

@@ -5,6 +5,7 @@ Attempts at work write through `storage.attempts`; the dispatcher through `stora
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -230,7 +231,7 @@ def end_in(session: Session, job: Job, *, error_code: str, error_message: str) -
     session.add(job)
 
 
-def requeue_in(session: Session, job: Job) -> None:
+def requeue_in(session: Session, job: Job, *, after_seconds: float = 0.0) -> None:
     """Within a transaction: a new attempt is queued; the old one can write no more, and its run is to be stopped."""
     if job.run_id is not None:
         session.add(Outbox(kind=STOP, job_id=job.id, run_id=job.run_id))
@@ -240,7 +241,8 @@ def requeue_in(session: Session, job: Job) -> None:
     job.error_code, job.error_message, job.finished_at = None, None, None
     job.revision += 1
     session.add(job)
-    session.add(Outbox(kind=START, job_id=job.id, attempt=job.attempt))
+    due_at = now() + timedelta(seconds=after_seconds)
+    session.add(Outbox(kind=START, job_id=job.id, attempt=job.attempt, due_at=due_at))
 
 
 def _visible(account_id: UUID, job_id: UUID) -> tuple[Any, ...]:

@@ -31,6 +31,9 @@ class ObjectResults(WritableFileSystem):
 
     _block_type_name = "splatflow results"
     _store: ObjectStore | None = PrivateAttr(default=None)
+    # Prefect takes only storage that its server knows by an id, so that others can fetch results through it. Nobody does
+    # that with ours: runs read them through this class, so no block has to be registered before the first run.
+    _block_document_id: UUID | None = PrivateAttr(default=UUID(int=0))
 
     def _objects(self) -> ObjectStore:
         if self._store is None:
