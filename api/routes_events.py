@@ -13,12 +13,11 @@ from api.auth import require, secret_of
 from api.errors import ApiError
 from api.events_hub import EventsHub
 from api.limits import READ
-from api.routes_jobs import find
+from api.routes_jobs import look_up
 from api.routing import BASE, JobId, job_id_of, refusals
 from api.service import service_of
 from api.trace import trace_of
 from storage import accounts
-from storage.tables import Job
 from tasks.errors import TransientError
 
 router = APIRouter(prefix=BASE, tags=["Jobs"])
@@ -43,20 +42,20 @@ async def events(request: Request, job_id: JobId) -> Response:
     """Follow a job: an event on every change, until it has ended or is deleted."""
     principal, service = await require(request, READ), service_of(request)
     identity, secret = job_id_of(job_id), secret_of(request)
-    first = await service.look(lambda: find(service, principal.account_id, identity))
+    first = await service.look(lambda: look_up(service, principal.account_id, identity))
 
-    def look_again() -> Job | None:
+    def look_again() -> Any:
         try:
             if accounts.authenticate(service.database, secret) is None:
                 return None
-            return find(service, principal.account_id, identity)
+            return look_up(service, principal.account_id, identity)
         except ApiError:
             return None
 
-    async def again() -> Job | None:
+    async def again() -> Any:
         return await service.do(look_again)
 
-    def shown(job: Job) -> dict[str, Any]:
+    def shown(job: Any) -> dict[str, Any]:
         return present.detail(job, remaining_seconds=service.estimates.of(job))
 
     if trace_of(request.scope).head:
@@ -67,9 +66,9 @@ async def events(request: Request, job_id: JobId) -> Response:
 
 async def stream(
     hub: EventsHub,
-    job: Job | None,
+    job: Any,
     again: Callable[[], Any],
-    shown: Callable[[Job], dict[str, Any]],
+    shown: Callable[[Any], dict[str, Any]],
 ) -> AsyncIterator[bytes]:
     """The events of one request.
 

@@ -1,6 +1,7 @@
 """Redirects to a job's files. The URLs are signed, need no key and expire."""
 
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -9,11 +10,11 @@ from starlette.responses import Response
 from api import errors
 from api.auth import require
 from api.limits import READ
-from api.routes_jobs import find
+from api.routes_jobs import look_up
 from api.routing import BASE, JobId, base_url, job_id_of, refusals
 from api.service import Service, service_of
 from storage import naming
-from storage.tables import FINISHED, Job
+from storage.tables import FINISHED
 
 router = APIRouter(prefix=BASE, tags=["Files"])
 
@@ -40,7 +41,7 @@ REDIRECT = {302: {"description": "`Location` is the file's URL, valid for 15 min
 async def download(request: Request, job_id: JobId, file_type: str) -> Response:
     """Get the URL of an output file, as a redirect."""
 
-    def target(service: Service, job: Job, base: str) -> str:
+    def target(service: Service, job: Any, base: str) -> str:
         if file_type not in KINDS:
             raise errors.bad_value(BAD_KIND, "file_type")
         file = job.files.get(file_type) if job.state == FINISHED else None
@@ -62,7 +63,7 @@ async def download(request: Request, job_id: JobId, file_type: str) -> Response:
 async def preview(request: Request, job_id: JobId) -> Response:
     """Get the URL of the latest preview image, as a redirect."""
 
-    def target(service: Service, job: Job, base: str) -> str:
+    def target(service: Service, job: Any, base: str) -> str:
         if job.preview_key is None:
             raise errors.ApiError(400, "no_preview", "No preview available yet", field="job_id")
         return service.objects.signed_get(
@@ -75,12 +76,12 @@ async def preview(request: Request, job_id: JobId) -> Response:
     return await _redirect(request, job_id, target)
 
 
-async def _redirect(request: Request, job_id: str, target: Callable[[Service, Job, str], str]) -> Response:
+async def _redirect(request: Request, job_id: str, target: Callable[[Service, Any, str], str]) -> Response:
     principal, service = await require(request, READ), service_of(request)
     base = base_url(request)
 
     def work() -> str:
-        return target(service, find(service, principal.account_id, job_id_of(job_id)), base)
+        return target(service, look_up(service, principal.account_id, job_id_of(job_id)), base)
 
     return Response(status_code=302, headers={"Location": await service.look(work)})
 

@@ -19,7 +19,7 @@ from api.routing import BASE, JobId, body_of, job_id_of, refusals
 from api.schemas import UpdateRequest
 from api.service import Service, service_of
 from api.text import shown
-from storage import jobs
+from storage import job_rows, jobs
 from storage.tables import Job
 
 router = APIRouter(prefix=BASE, tags=["Jobs"])
@@ -60,7 +60,7 @@ async def update_job(request: Request, job_id: JobId) -> Response:
     """Change title, public or camera_data. Read-only fields of the detail are ignored."""
     principal, service = await require(request, WRITE), service_of(request)
     identity = job_id_of(job_id)
-    await service.look(lambda: find(service, principal.account_id, identity))
+    await service.look(lambda: look_up(service, principal.account_id, identity))
     body = await read_object(request, max_bytes=service.settings.max_body_bytes)
     if body is None:
         raise errors.bad_json("The body must be a JSON object.")
@@ -68,7 +68,7 @@ async def update_job(request: Request, job_id: JobId) -> Response:
     change = (lambda: jobs.change(service.database, principal.account_id, identity, values)) if values else None
 
     def work() -> Response:
-        job = _known(change) if change else find(service, principal.account_id, identity)
+        job = _known(change) if change else look_up(service, principal.account_id, identity)
         return shown_job(service, job)
 
     return await service.do(work)
@@ -133,13 +133,13 @@ def changes(body: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def find(service: Service, account_id: UUID, job_id: UUID) -> Job:
-    """The job's row.
+def look_up(service: Service, account_id: UUID, job_id: UUID) -> Any:
+    """The job's row, for reading only.
 
     Raises:
         ApiError: 404.
     """
-    return _known(lambda: jobs.get(service.database, account_id, job_id))
+    return _known(lambda: job_rows.row(service.database, account_id, job_id))
 
 
 def detail_of(service: Service, account_id: UUID, job_id: UUID) -> dict[str, Any]:
@@ -148,11 +148,11 @@ def detail_of(service: Service, account_id: UUID, job_id: UUID) -> dict[str, Any
     Raises:
         ApiError: 404.
     """
-    job = find(service, account_id, job_id)
+    job = look_up(service, account_id, job_id)
     return present.detail(job, remaining_seconds=service.estimates.of(job))
 
 
-def shown_job(service: Service, job: Job) -> Response:
+def shown_job(service: Service, job: Any) -> Response:
     """The answer that is a job's detail."""
     return JsonResponse(present.detail(job, remaining_seconds=service.estimates.of(job)))
 

@@ -77,7 +77,7 @@ class Job(SQLModel, table=True):
     """
 
     __table_args__ = (
-        Index("ix_job_account_created", "account_id", "created_at", "id"),
+        Index("ix_job_account_created", "account_id", "deleted_at", "created_at", "id"),
         Index("ix_job_state", "state"),
     )
 

