@@ -1,11 +1,10 @@
 """Progress on the screen: a live bar per step on a terminal, dated plain lines elsewhere (logs, CI)."""
 
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import IO, Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -65,9 +64,10 @@ def duration(seconds: float) -> str:
 
 
 class PlainDisplay:
-    """Dated lines, at most one every few seconds."""
+    """Dated lines, at most one every few seconds, on standard output or another stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream
         self._step = ""
         self._clock = Clock()
         self._next = 0.0
@@ -91,10 +91,10 @@ class PlainDisplay:
         self._print(note)
 
     def say(self, line: str) -> None:
-        print(line, flush=True)
+        print(line, flush=True, file=self._stream)
 
     def _print(self, text: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')}  {self._step:<8} {text}", flush=True)
+        print(f"{time.strftime('%H:%M:%S')}  {self._step:<8} {text}", flush=True, file=self._stream)
 
 
 class LiveDisplay:
@@ -148,9 +148,9 @@ class LiveDisplay:
 
 @contextmanager
 def shown(console: Console) -> Iterator[Display]:
-    """The display that suits standard output."""
-    if console.is_terminal and sys.stdout.isatty():
+    """The display that suits the console's stream, which is standard output where nothing else is said."""
+    if console.is_terminal and console.file.isatty():
         with LiveDisplay(console) as live:
             yield live
     else:
-        yield PlainDisplay()
+        yield PlainDisplay(console.file)

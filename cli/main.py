@@ -65,6 +65,7 @@ def _say_defect(error: Exception, debug: bool) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
+    from cli.client import commands as client_commands
     from cli.presets import METHODS, PRESETS
     from cli.service import commands as service_commands
     from tasks.process.device import DEVICES
@@ -122,6 +123,7 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(call=_demo)
 
     service_commands.add(commands, _whole)
+    client_commands.add(commands, _whole)
     return top
 
 

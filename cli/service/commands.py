@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cli.client import commands as client_commands
+from cli.client.commands import options
+
 
 def add(commands: Any, whole: Callable[[str], int]) -> None:
     """Adds the commands.
@@ -31,6 +34,15 @@ def add(commands: Any, whole: Callable[[str], int]) -> None:
 
     command = commands.add_parser("down", parents=[data], help="stop the service on this machine")
     command.set_defaults(call=_down)
+
+    command = commands.add_parser(
+        "reconstruct",
+        parents=[data, options(whole)],
+        help="video or photos to scene through the service, started if need be",
+    )
+    command.add_argument("source", type=Path, metavar="VIDEO", help="a video, or a folder or zip of photos")
+    command.add_argument("--out", type=Path, metavar="DIR", help="result folder (default: out/<name of the input>)")
+    command.set_defaults(call=_reconstruct)
 
     command = commands.add_parser("keys", help="make, list and end API keys")
     keys = command.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -90,6 +102,18 @@ def _down(args: argparse.Namespace) -> None:
     folder = data_folder(args.data, os.environ)
     if not up.stop(folder, progress_line):
         raise GroupNotRunning(f"No group is at work in {folder.path}; name its data folder with --data.")
+
+
+def _reconstruct(args: argparse.Namespace) -> None:
+    from cli.names import default_out
+    from cli.service.folder import data_folder
+    from cli.service.reconstruct import reconstruct
+
+    folder = data_folder(args.data, os.environ)
+    fields = client_commands.fields(args, local=True)
+    out = args.out or default_out(args.source)
+    reconstruct(folder, args.source, out, fields, progress_line)
+    client_commands.show_summary(out)
 
 
 def _keys_create(args: argparse.Namespace) -> None:

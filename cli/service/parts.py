@@ -79,7 +79,8 @@ def parts(addresses: Addresses, group_id: str) -> list[Part]:
             name="api",
             module="api.main",
             after=("prepare",),
-            ready=lambda: answers(addresses.api_url, "/readyz"),
+            # Prefect first: before it answers, the API can't be ready, and would log each time that it isn't.
+            ready=lambda: answers(prefect_api, "/health") and answers(addresses.api_url, "/readyz"),
             stop_order=2,
         ),
         Part(name="dispatcher", module="api.dispatcher", after=("prepare",), stop_order=1),
