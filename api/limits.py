@@ -3,11 +3,10 @@
 import logging
 import math
 import time
+from collections.abc import Hashable
 from functools import lru_cache
 
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 
 from api.errors import rate_limited
 from storage.accounts import Principal
@@ -16,11 +15,12 @@ from tasks.errors import BadOption
 
 READ, WRITE, SUBMIT = "read", "write", "submit"
 CLASSES = (READ, WRITE, SUBMIT)
+SWEEP_SECONDS = 60.0
 log = logging.getLogger("splatflow.api")
 
 
 class Limiter:
-    """Counts requests in fixed windows that begin with the first one.
+    """Counts requests against the limits in force.
 
     Raises:
         BadOption: a limit of the settings can't be read.
@@ -31,7 +31,7 @@ class Limiter:
         self._failed = settings.limit_failed_keys
         for text in (*self._default.values(), self._failed):
             parse_limit(text)
-        self._windows = FixedWindowRateLimiter(MemoryStorage())
+        self._windows = Windows()
 
     def of(self, principal: Principal, route_class: str) -> str:
         """The limit in force for a key, such as "5/minute"."""
@@ -51,13 +51,7 @@ class Limiter:
         Raises:
             ApiError: 429; there were too many.
         """
-        limit = parse_limit(self.of(principal, route_class))
-        identifiers = (str(principal.key_id), route_class)
-        allowed = self._windows.hit(limit, *identifiers)
-        headers = self._headers(limit, *identifiers)
-        if not allowed:
-            raise rate_limited({"Retry-After": _reset(headers), **headers})
-        return headers
+        return self._count((principal.key_id, route_class), parse_limit(self.of(principal, route_class)))
 
     def count_failure(self, address: str) -> None:
         """Counts a request without a good key.
@@ -65,18 +59,42 @@ class Limiter:
         Raises:
             ApiError: 429; there were too many from this address. Its good keys go on working.
         """
-        limit = parse_limit(self._failed)
-        if not self._windows.hit(limit, "failed", address):
-            headers = self._headers(limit, "failed", address)
-            raise rate_limited({"Retry-After": _reset(headers), **headers})
+        self._count(("failed", address), parse_limit(self._failed))
 
-    def _headers(self, limit: RateLimitItem, *identifiers: str) -> dict[str, str]:
-        stats = self._windows.get_window_stats(limit, *identifiers)
-        reset = min(limit.get_expiry(), max(1, math.ceil(stats.reset_time - time.time())))
-        return {
-            "RateLimit": f"limit={limit.amount}, remaining={max(0, stats.remaining)}, reset={reset}",
-            "RateLimit-Policy": f"{limit.amount};w={limit.get_expiry()}",
+    def _count(self, who: Hashable, limit: RateLimitItem) -> dict[str, str]:
+        seconds = limit.get_expiry()
+        count, left = self._windows.count(who, seconds)
+        reset = min(seconds, max(1, math.ceil(left)))
+        headers = {
+            "RateLimit": f"limit={limit.amount}, remaining={max(0, limit.amount - count)}, reset={reset}",
+            "RateLimit-Policy": f"{limit.amount};w={seconds}",
         }
+        if count > limit.amount:
+            raise rate_limited({"Retry-After": str(reset), **headers})
+        return headers
+
+
+class Windows:
+    """Counts in fixed windows that begin with the first count. For one thread: the event loop's.
+
+    The memory storage of `limits` starts a thread every few requests to forget old windows; each start stops the loop for a while.
+    """
+
+    def __init__(self) -> None:
+        self._windows: dict[Hashable, tuple[int, float]] = {}  # -> count, end
+        self._sweep_at = time.monotonic() + SWEEP_SECONDS
+
+    def count(self, who: Hashable, seconds: float) -> tuple[int, float]:
+        """Counts one more; returns the count, and the seconds until it starts anew."""
+        moment = time.monotonic()
+        if moment >= self._sweep_at:
+            self._windows = {key: window for key, window in self._windows.items() if window[1] > moment}
+            self._sweep_at = moment + SWEEP_SECONDS
+        count, end = self._windows.get(who, (0, 0.0))
+        if end <= moment:
+            count, end = 0, moment + seconds
+        self._windows[who] = (count + 1, end)
+        return count + 1, end - moment
 
 
 @lru_cache(maxsize=1024)
@@ -90,7 +108,3 @@ def parse_limit(text: str) -> RateLimitItem:
         return parse(text)
     except ValueError:
         raise BadOption(f"{text!r} is no rate limit; write it like 100/minute.") from None
-
-
-def _reset(headers: dict[str, str]) -> str:
-    return headers["RateLimit"].rpartition("=")[2]

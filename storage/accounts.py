@@ -61,8 +61,8 @@ def authenticate(database: Database, secret: str) -> Principal | None:
     """The principal of a secret, or None when it is unknown, revoked or expired."""
     if not secret or len(secret) > MAX_SECRET_CHARACTERS:
         return None
-    with database.read() as session:
-        row = session.connection().execute(_BY_SECRET, {"secret_sha256": hashed(secret)}).first()
+    with database.connection() as connection:
+        row = connection.execute(_BY_SECRET, {"secret_sha256": hashed(secret)}).first()
     if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now()):
         return None
     return Principal(key_id=row.id, account_id=row.account_id, plan=row.plan, scope=row.scope, limits=row.limits or {})

@@ -22,8 +22,8 @@ def row(database: Database, account_id: UUID, job_id: UUID) -> Row[Any]:
     Raises:
         JobMissing: there is none, it was deleted, or it is somebody else's; one query, so that they can't be told apart.
     """
-    with database.read() as session:
-        job = session.connection().execute(_BY_ID, {"id": job_id, "account_id": account_id}).first()
+    with database.connection() as connection:
+        job = connection.execute(_BY_ID, {"id": job_id, "account_id": account_id}).first()
     if job is None:
         raise JobMissing(job_id)
     return job
