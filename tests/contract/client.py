@@ -1,6 +1,7 @@
 """A client of the service as the reference describes it: HTTP only, nothing of the service's own code."""
 
 import contextlib
+import functools
 import json
 import uuid
 from collections.abc import Iterator
@@ -49,6 +50,17 @@ ROUTES = [
 ]
 
 
+@functools.cache
+def client() -> httpx.Client:
+    """The connections of this process; `close_client` ends them."""
+    return httpx.Client(timeout=30, trust_env=False)
+
+
+def close_client() -> None:
+    client().close()
+    client.cache_clear()
+
+
 @dataclass
 class Api:
     """The service as one key sees it. Paths are relative to `/api/v1/`; redirects aren't followed.
@@ -62,12 +74,12 @@ class Api:
     key: str | None
     jobs: list[str] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        headers = {} if self.key is None else {"Authorization": f"Api-Key {self.key}"}
-        self.http = httpx.Client(base_url=f"{self.url}/api/v1/", headers=headers, timeout=30, trust_env=False)
-
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return self.http.request(method, path, **options)
+        return client().request(method, f"{self.url}/api/v1/{path}", **self._with_key(options))
+
+    def _with_key(self, options: dict[str, Any]) -> dict[str, Any]:
+        own = {} if self.key is None else {"Authorization": f"Api-Key {self.key}"}
+        return {**options, "headers": {**own, **options.get("headers", {})}}
 
     def call(self, route: Route, job: str | None = None, **options: Any) -> httpx.Response:
         """A request of a route, with the job's id put into the path."""
@@ -122,7 +134,8 @@ class Api:
     def events(self, job: str, *, timeout: float = 30) -> Iterator[Iterator[str]]:
         """The lines of a job's event stream as they come; no byte for `timeout` seconds raises."""
         limits = httpx.Timeout(10, read=timeout)
-        with self.http.stream("GET", f"jobs/{job}/events/", timeout=limits) as response:
+        url = f"{self.url}/api/v1/jobs/{job}/events/"
+        with client().stream("GET", url, **self._with_key({"timeout": limits})) as response:
             assert response.status_code == 200
             assert response.headers["content-type"].startswith("text/event-stream")
             yield response.iter_lines()
@@ -130,7 +143,7 @@ class Api:
 
 def outside(method: str, url: str, **options: Any) -> httpx.Response:
     """A request to an absolute (signed) URL without any key."""
-    return httpx.request(method, url, timeout=60, trust_env=False, **options)
+    return client().request(method, url, timeout=60, **options)
 
 
 def follow(api: Api, path: str, *, with_key: bool = False, **options: Any) -> httpx.Response:

@@ -29,7 +29,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.client import Api
+from tests.contract.client import Api, client, close_client
 from tests.contract.life import Background, Life
 from tests.support.group import AMPLE, Group, running_group, shared_group
 
@@ -83,12 +83,15 @@ class Service:
 
 
 @pytest.fixture(scope="session")
-def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Service:
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     url = os.environ.get("SPLATFLOW_URL")
+    client()  # made before there are threads
     if url:
-        return Service(url.rstrip("/"), None)
-    group = shared_group(request.config, tmp_path_factory.mktemp("service"))
-    return Service(group.url, group)
+        yield Service(url.rstrip("/"), None)
+    else:
+        group = shared_group(request.config, tmp_path_factory.mktemp("service"))
+        yield Service(group.url, group)
+    close_client()
 
 
 @pytest.fixture(scope="session")
@@ -139,18 +142,18 @@ def session_api(service: Service, key: str) -> Iterator[Api]:
     api.delete_jobs()
 
 
-@pytest.fixture(scope="session")
-def junk(session_api: Api) -> str:
-    """An upload of the first account that isn't a video."""
-    return session_api.uploaded()
-
-
 @pytest.fixture
 def api(service: Service, key: str) -> Iterator[Api]:
     """The first account; jobs submitted through it go at the end of the test."""
     api = Api(service.url, key)
     yield api
     api.delete_jobs()
+
+
+@pytest.fixture
+def junk(api: Api) -> str:
+    """An upload of the first account that isn't a video; it goes with the jobs made of it."""
+    return api.uploaded()
 
 
 @pytest.fixture
@@ -201,9 +204,9 @@ def finished(background: Background | None) -> Life:
 
 
 @pytest.fixture(scope="session")
-def failed_job(session_api: Api, junk: str) -> str:
+def failed_job(session_api: Api) -> str:
     """A job that ended because its upload isn't a video."""
-    job = session_api.submit(blob_name=junk, title="Not a video")["job_id"]
+    job = session_api.submit(blob_name=session_api.uploaded(), title="Not a video")["job_id"]
     deadline = time.monotonic() + 180
     while (detail := session_api.detail(job))["status"] != "Failed":
         assert time.monotonic() < deadline, detail

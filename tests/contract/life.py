@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 
-from tests.contract.checks import check_detail
 from tests.contract.client import BLOCK_BLOB, Api, job_events, outside
 from tests.contract.clip import demo_clip
 
@@ -25,6 +24,7 @@ class Life:
     Attributes:
         answer: of submit-job.
         seen: (status, percent_complete) whenever one of them changed.
+        details: the job's details at these moments.
         events, line_times: details that the event stream brought, and seconds after its start at which lines came.
         preview_while_training: whether preview/ answered with a picture before the job was finished.
         renamed_while: the status when the title was changed.
@@ -35,6 +35,7 @@ class Life:
     folder: Path
     answer: dict[str, Any] = field(default_factory=dict)
     seen: list[tuple[str, int | None]] = field(default_factory=list)
+    details: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     line_times: list[float] = field(default_factory=list)
     stream_closed: bool = False
@@ -79,10 +80,10 @@ class Life:
         deadline = time.monotonic() + LIFE_SECONDS
         while time.monotonic() < deadline:
             self.detail = self.api.detail(self.job)
-            check_detail(self.detail)
             look = (self.detail["status"], self.detail["percent_complete"])
             if not self.seen or self.seen[-1] != look:
                 self.seen.append(look)
+                self.details.append(self.detail)
             if look[0] in END:
                 return
             if look[0] == "Generating 3D scene":

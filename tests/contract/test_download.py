@@ -32,10 +32,10 @@ def file_name(response: httpx.Response) -> str:
     return name
 
 
-@pytest.mark.parametrize("kind", ["exe", "mp3", "..", "ply.", "scene.ply", "%00", "ply%2fx", "x" * 3000])
+@pytest.mark.parametrize("kind", ["exe", "mp3", "ply.", "scene.ply", "%00", "ply%2fx", "x" * 3000])
 def test_another_type(api: Api, job: str, kind: str) -> None:
     response = api.get(f"jobs/{job}/download/{kind}/")
-    if kind in ("..", "ply%2fx"):  # a client or server may read these as another path
+    if kind == "ply%2fx":  # a client or server may read these as another path
         assert response.status_code in (400, 404)
         return
     body = check_error(response, 400, field="file_type")

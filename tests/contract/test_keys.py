@@ -32,7 +32,6 @@ def test_no_key(nobody: Api, route: Route) -> None:
     [
         "",
         "Api-Key",
-        "Api-Key ",
         "Api-Key unknown",
         "Api-Key " + "x" * 5000,
         "Bearer {key}",
@@ -52,7 +51,7 @@ def test_wrong_header(nobody: Api, key: str, header: str) -> None:
     check_unauthorized(nobody.get("jobs/", headers={"Authorization": value}))
 
 
-@pytest.mark.parametrize("value", [b"Api-Key \xc3\xa9\xff", b"Api-Key \xf0\x9f\x94\x91", b"\xff\xfe"])
+@pytest.mark.parametrize("value", [b"Api-Key ", b"Api-Key \xc3\xa9\xff", b"Api-Key \xf0\x9f\x94\x91", b"\xff\xfe"])
 def test_a_key_of_strange_bytes(service: Service, value: bytes) -> None:
     request = b"GET /api/v1/jobs/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: " + value + b"\r\n\r\n"
     answer = exchange(service.url, request)

@@ -17,6 +17,11 @@ def test_the_statuses_come_in_the_documented_order(finished: Life) -> None:
     assert set(places) == {0, 1, 2, 3}, finished.seen
 
 
+def test_every_detail_on_the_way_is_as_documented(finished: Life) -> None:
+    for detail in finished.details:
+        check_detail(detail)
+
+
 def test_percent_rises(finished: Life) -> None:
     percents = [percent for _, percent in finished.seen if percent is not None]
     assert percents == sorted(percents)

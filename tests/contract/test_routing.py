@@ -50,7 +50,7 @@ def test_a_wrong_method(api: Api, method: str, path: str, allowed: set[str]) -> 
     assert {name.strip() for name in response.headers["allow"].split(",")} == allowed
 
 
-@pytest.mark.parametrize("method", ["TRACE", "CONNECTED", "get"])
+@pytest.mark.parametrize("method", ["TRACE", "CONNECTED"])
 def test_a_method_that_nobody_knows(api: Api, method: str) -> None:
     response = api.request(method, "jobs/")
     assert response.status_code in (400, 405, 501)
@@ -193,6 +193,17 @@ def test_head_of_events_does_not_hang(api: Api, job: str) -> None:
     response = api.request("HEAD", f"jobs/{job}/events/", timeout=5)
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/event-stream")
+
+
+@pytest.mark.parametrize("path", ["jobs/", "nothing/", "jobs/x/"])
+def test_the_connection_survives_head(service: Service, key: str, path: str) -> None:
+    request = f"{{}} /api/v1/{path} HTTP/1.1\r\nHost: a\r\nAuthorization: Api-Key {key}\r\n\r\n"
+    with connect(service.url) as connection:
+        connection.sendall(request.format("HEAD").encode())
+        head = connection.recv(65_536)
+        assert head.endswith(b"\r\n\r\n")
+        connection.sendall(request.format("GET").encode())
+        assert read_answer(connection).status == int(head.split()[1])
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/metrics"])

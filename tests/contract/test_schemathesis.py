@@ -63,9 +63,9 @@ def operations(service: Service) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def own_job(session_api: Api, junk: str) -> str:
+def own_job(session_api: Api) -> str:
     """A job that is at its end, so that its event stream ends as well."""
-    job = session_api.submit(blob_name=junk, title="For generated requests")["job_id"]
+    job = session_api.submit(blob_name=session_api.uploaded(), title="For generated requests")["job_id"]
     session_api.post(f"jobs/{job}/cancel/")
     return job
 

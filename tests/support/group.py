@@ -5,7 +5,6 @@ One group serves a whole pytest session: `shared_group` starts it at the first c
 
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -109,6 +108,10 @@ class Group:
         """Takes a key out of force."""
         self.command("keys", "revoke", key_id, "--data", str(self.data))
 
+    def part_pids(self) -> dict[str, int]:
+        """Process ids of the parts ("api", "dispatcher", "prefect", "worker", ...) as the supervisor last wrote them."""
+        return json.loads((self.data / "run" / "state.json").read_text())["parts"]
+
     def processes(self) -> list[psutil.Process]:
         """Every process whose command line or environment names the group's folder, but this one and its parents."""
         ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
@@ -161,11 +164,7 @@ def shared_group(config: pytest.Config, folder: Path) -> Group:
     """The group of this pytest session; started in `folder` at the first call, stopped when pytest ends."""
     group = config.stash.get(_SHARED, None)
     if group is None:
-        environment = {
-            "SPLATFLOW_MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
-            "SPLATFLOW_SIGNING_SECRET": secrets.token_hex(32),
-        }
-        group = Group(data=folder / "group", environment=environment)
+        group = Group(data=folder / "group", environment={"SPLATFLOW_MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES)})
         config.stash[_SHARED] = group
         config.add_cleanup(group.stop)
         started = time.monotonic()
