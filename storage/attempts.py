@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import CursorResult, case, delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
 from storage.database import Database
@@ -144,20 +145,35 @@ class Attempt:
             return True
 
     def take_slot(self, names: list[str]) -> str | None:
-        """Takes one of the named slots and returns its name, or None while all are held by attempts that live."""
-        with self.database.write() as session:
-            self._locked(session)
-            held = session.scalars(select(Slot).where(col(Slot.name).in_(names)).with_for_update()).all()
-            for slot in held:
-                holder = session.get(Job, slot.job_id)
-                if holder is None or holder.lease_token != slot.lease_token:
-                    session.delete(slot)  # its attempt has ended, however that came about
-            session.flush()
-            taken = set(session.scalars(select(col(Slot.name)).where(col(Slot.name).in_(names))))
-            for name in names:
-                if name not in taken:
-                    session.add(Slot(name=name, job_id=self.job_id, attempt=self.number, lease_token=self.token))
-                    return name
+        """Takes one of the named slots and returns its name, or None while all are held by attempts that live.
+
+        What this attempt holds already it is given again: the step that could not release it is being retried.
+
+        Raises:
+            AttemptLost
+        """
+        try:
+            with self.database.write() as session:
+                self._locked(session)
+                return self._take_slot(session, names)
+        except IntegrityError:  # another one took the same free slot at the same moment
+            return None
+
+    def _take_slot(self, session: Session, names: list[str]) -> str | None:
+        taken = set()
+        for slot in session.scalars(select(Slot).where(col(Slot.name).in_(names)).with_for_update()).all():
+            if slot.lease_token == self.token:
+                return slot.name
+            holder = session.get(Job, slot.job_id)
+            if holder is None or holder.lease_token != slot.lease_token:
+                session.delete(slot)  # its attempt has ended, however that came about
+            else:
+                taken.add(slot.name)
+        session.flush()
+        for name in names:
+            if name not in taken:
+                session.add(Slot(name=name, job_id=self.job_id, attempt=self.number, lease_token=self.token))
+                return name
         return None
 
     def release_slots(self) -> None:
