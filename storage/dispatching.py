@@ -43,10 +43,10 @@ class OpenJob:
 
 
 def due(database: Database, *, kinds: Sequence[str], limit: int = 50) -> list[Outbox]:
-    """The oldest entries that are due."""
+    """The entries that have been due for longest; those that were put off don't keep the others from their turn."""
     query = select(Outbox).where(col(Outbox.due_at) <= now(), col(Outbox.kind).in_(kinds))
     with database.read() as session:
-        return list(session.scalars(query.order_by(col(Outbox.id)).limit(limit)))
+        return list(session.scalars(query.order_by(col(Outbox.due_at), col(Outbox.id)).limit(limit)))
 
 
 def done(database: Database, entry: Outbox) -> None:
@@ -67,12 +67,15 @@ def again(database: Database, entry: Outbox, *, seconds: float | None = None) ->
 
 
 def started(database: Database, entry: Outbox, run_id: UUID) -> bool:
-    """The run of an attempt exists. False when the job no longer waits for it: then the run is to be stopped."""
+    """The run of an attempt exists. False when the job no longer wants it: then the run is to be stopped.
+
+    It may be at work already: a run that was made, but whose making was not heard of, claims its job by itself.
+    """
     with database.write() as session:
         where = (
             col(Job.id) == entry.job_id,
             col(Job.attempt) == entry.attempt,
-            col(Job.state) == QUEUED,
+            (col(Job.state) == QUEUED) | ((col(Job.state) == RUNNING) & (col(Job.run_id) == run_id)),
             col(Job.deleted_at).is_(None),
         )
         changed = session.execute(update(Job).where(*where).values(run_id=run_id))
@@ -195,21 +198,25 @@ def run_lost(database: Database, seen: OpenJob) -> None:
                 col(Job.state).in_(OPEN_STATES),
                 col(Job.lease_beat) == seen.lease_beat,
             )
-            .values(state=LOST, lease_token=None, queue_position=None, revision=col(Job.revision) + 1)
+            .values(
+                state=LOST, finished_at=now(), lease_token=None, queue_position=None, revision=col(Job.revision) + 1
+            )
         )
 
 
-def ensure_started(database: Database, seen: OpenJob) -> None:
-    """A waiting job without a run and without an outbox entry gets one: whatever lost it, the job is not."""
+def ensure_started(database: Database) -> int:
+    """Waiting jobs without a run and without an outbox entry get one: whatever lost it, the job is not. Returns how many."""
+    wishes = select(col(Outbox.id)).where(col(Outbox.job_id) == col(Job.id), col(Outbox.kind) == START)
+    forgotten = select(col(Job.id), col(Job.attempt)).where(
+        col(Job.state) == QUEUED, col(Job.run_id).is_(None), col(Job.deleted_at).is_(None), ~wishes.exists()
+    )
+    with database.read() as session:  # nearly always none, and thousands may wait: no write lock for that
+        if session.connection().execute(forgotten.limit(1)).first() is None:
+            return 0
     with database.write() as session:
-        job = session.get(Job, seen.id)
-        if job is None or job.state != QUEUED or job.run_id is not None or job.deleted_at is not None:
-            return
-        waiting = session.execute(
-            select(func.count()).select_from(Outbox).where(col(Outbox.job_id) == job.id, col(Outbox.kind) == START)
-        ).scalar_one()
-        if not waiting:
-            session.add(Outbox(kind=START, job_id=job.id, attempt=job.attempt))
+        rows = session.connection().execute(forgotten).all()
+        session.add_all([Outbox(kind=START, job_id=row.id, attempt=row.attempt) for row in rows])
+    return len(rows)
 
 
 def stop_run(database: Database, job_id: UUID, run_id: UUID) -> None:

@@ -42,9 +42,10 @@ def stop_due(database: Database, runs: Runs) -> None:
         if entry.run_id is None or state is None or state.ended:
             dispatching.done(database, entry)
             continue
+        # First, so that one that can't be stopped does not stand before all others in the next round too.
+        dispatching.again(database, entry, seconds=LOOK_AGAIN_SECONDS)
         if state.state != "CANCELLING" or _age_seconds(entry) > FORCE_AFTER_SECONDS:
             runs.stop(entry.run_id, state, force=_age_seconds(entry) > FORCE_AFTER_SECONDS)
-        dispatching.again(database, entry, seconds=LOOK_AGAIN_SECONDS)
 
 
 def _age_seconds(entry: Outbox) -> float:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from api.dispatch.outbox import FORCE_AFTER_SECONDS
-from api.dispatch.runs import Runs
+from api.dispatch.runs import PrefectUnavailable, Runs
 from storage import dispatching, naming
 from storage.database import Database
 from storage.objects import ObjectStore
@@ -24,28 +24,37 @@ def remove_objects_due(database: Database, objects: ObjectStore, work_folder: Pa
     """
     entries = dispatching.due(database, kinds=[DELETE], limit=BATCH)
     for entry in entries:
+        # First, so that one that can't be removed does not stand before all others in the next round too.
+        dispatching.again(database, entry, seconds=LOOK_AGAIN_SECONDS)
         objects.delete_prefix(naming.job_prefix(entry.job_id))
         if (orphan := dispatching.orphaned_upload(database, entry.job_id)) is not None:
             objects.delete([orphan])
         shutil.rmtree(work_folder / str(entry.job_id), ignore_errors=True)
-        dispatching.again(database, entry, seconds=LOOK_AGAIN_SECONDS)
     return entries
 
 
 def remove_runs(database: Database, runs: Runs, entries: list[Outbox]) -> None:
     """Ends and removes the runs of deleted jobs, and at last their rows."""
     for entry in entries:
-        age = (now() - entry.created_at).total_seconds()
-        alive = 0
-        found = runs.of_job(entry.job_id)
-        for run_id, state in found.items():
-            if not state.ended:
-                alive += 1
-                if state.state != "CANCELLING" or age > FORCE_AFTER_SECONDS:
-                    runs.stop(run_id, state, force=age > FORCE_AFTER_SECONDS)
-        if alive or (age < SETTLE_SECONDS and dispatching.was_at_work(database, entry.job_id)):
-            continue
-        for run_id in found:
-            runs.remove(run_id)
-        dispatching.forget_job(database, entry)
-        log.info("job %s: removed", entry.job_id)
+        try:
+            _remove_runs(database, runs, entry)
+        except PrefectUnavailable:
+            dispatching.again(database, entry)
+            raise
+
+
+def _remove_runs(database: Database, runs: Runs, entry: Outbox) -> None:
+    age = (now() - entry.created_at).total_seconds()
+    alive = 0
+    found = runs.of_job(entry.job_id)
+    for run_id, state in found.items():
+        if not state.ended:
+            alive += 1
+            if state.state != "CANCELLING" or age > FORCE_AFTER_SECONDS:
+                runs.stop(run_id, state, force=age > FORCE_AFTER_SECONDS)
+    if alive or (age < SETTLE_SECONDS and dispatching.was_at_work(database, entry.job_id)):
+        return
+    for run_id in found:
+        runs.remove(run_id)
+    dispatching.forget_job(database, entry)
+    log.info("job %s: removed", entry.job_id)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from storage.dispatching import OpenJob
 
 UNCLAIMED_SECONDS = 75.0  # from a worker's grip on a run to the run's claim of its job; imports take 5 to 20 s
 MISSED_BEATS = 4.0
+LONGEST_GAP_SECONDS = 5.0  # counted between two looks: less than what is taken for a death
 log = logging.getLogger("splatflow.dispatcher")
 
 
@@ -31,10 +33,15 @@ class Patience:
 
 
 class Watch:
-    """Remembers when each attempt's beat last moved, by this process's own clock: no other machine's clock is trusted."""
+    """Remembers for how long each attempt's beat has stood still, by this process's own clock: no other machine's is trusted.
 
-    def __init__(self, database: Database, patience: Patience) -> None:
-        self._database, self._patience = database, patience
+    Args:
+        clock: seconds of a clock that never goes back.
+    """
+
+    def __init__(self, database: Database, patience: Patience, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database, self._patience, self._clock = database, patience, clock
+        self._looked_at = clock()
         self._beats: dict[UUID, tuple[UUID | None, int, float]] = {}
         self._missing: dict[UUID, UUID] = {}
 
@@ -46,12 +53,12 @@ class Watch:
 
     def ended_runs(self, runs: Runs) -> None:
         """Settles jobs whose run ended, was cancelled or was deleted at Prefect without a word in our row."""
+        dispatching.ensure_started(self._database)
         seen = self._look()
         states = runs.states([job.run_id for job, _ in seen if job.run_id is not None])
         missing: dict[UUID, UUID] = {}
         for job, silence in seen:
             if job.run_id is None:
-                dispatching.ensure_started(self._database, job)
                 continue
             state = states.get(job.run_id)
             if state is None:
@@ -105,13 +112,17 @@ class Watch:
 
     def _look(self) -> list[tuple[OpenJob, float]]:
         """The open jobs, and for how many seconds the beat of each has stood still."""
-        now = time.monotonic()
         found = []
         beats: dict[UUID, tuple[UUID | None, int, float]] = {}
-        for job in dispatching.open_jobs(self._database):
+        open_jobs = dispatching.open_jobs(self._database)
+        now = self._clock()
+        # While the database was away, or this process stood still, attempts could not be seen to beat.
+        unseen = max(0.0, now - self._looked_at - LONGEST_GAP_SECONDS)
+        self._looked_at = now
+        for job in open_jobs:
             known = self._beats.get(job.id)
             same = known is not None and known[:2] == (job.lease_token, job.lease_beat)
-            since = known[2] if known is not None and same else now
+            since = known[2] + unseen if known is not None and same else now
             beats[job.id] = (job.lease_token, job.lease_beat, since)
             found.append((job, now - since))
         self._beats = beats
