@@ -31,7 +31,7 @@ def unpack(archive: Path, folder: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        with tarfile.open(archive, "r") as tar:
+        with tarfile.open(archive, "r:") as tar:
             tar.extractall(part, filter="data")
         shutil.rmtree(folder, ignore_errors=True)
         part.replace(folder)

@@ -38,3 +38,5 @@ class Heart:
                 return
             except TransientError as error:
                 self._log.warning("No beat: %s", error)
+            except Exception as error:  # whatever it is, without beats the attempt is taken for dead
+                self._log.warning("No beat: %s", type(error).__name__)

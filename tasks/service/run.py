@@ -13,6 +13,7 @@ from storage.attempts import Attempt
 from storage.objects import ObjectStore
 from storage.settings import Settings
 from storage.tables import Job as JobRow
+from tasks.errors import TransientError
 from tasks.process.messages import Job, json_record
 from tasks.process.runner import run_step
 from tasks.service import archive
@@ -176,7 +177,10 @@ class JobRun:
                 watch(job.out, done, total)
             if now >= next_write or done == total:
                 next_write = now + PROGRESS_SECONDS
-                self.attempt.progress(done, total, percent(done, total) if percent is not None else None)
+                try:
+                    self.attempt.progress(done, total, percent(done, total) if percent is not None else None)
+                except TransientError as error:  # the next one says it; the step need not stop for that
+                    self.log.warning("%s: progress was not written: %s", step, error)
             if now >= next_log:
                 next_log = now + LOG_SECONDS
                 self.log.info("%s: %d %% %s", step, 100 * done // max(total, 1), message)
