@@ -1,6 +1,7 @@
 """Housekeeping, by schedule: removes what is past its time or belongs to nothing. Everything here may be interrupted and repeated."""
 
 import shutil
+import time
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from storage.settings import settings
 KEEP_ANSWERS = timedelta(days=2)
 KEEP_WORK = timedelta(days=1)  # of jobs that ended without outputs: a retry goes on from it
 UPLOAD_GRACE = timedelta(hours=1)
+SUBMIT_SECONDS = 30.0  # a submit copies the upload first and writes the row then
 RETRY = {"retries": 3, "retry_delay_seconds": exponential_backoff(backoff_factor=5)}
 
 
@@ -37,7 +39,10 @@ def sweep_objects() -> int:
         job = _uuid(key.split("/")[1])
         if job is not None:
             found[job] = f"jobs/{job}/"
-    for job in found.keys() - housekeeping.existing_jobs(database(), found):
+    strangers = found.keys() - housekeeping.existing_jobs(database(), found)
+    if strangers:
+        time.sleep(SUBMIT_SECONDS)
+    for job in strangers - housekeeping.existing_jobs(database(), strangers):
         removed += objects.delete_prefix(found[job])
     strays = housekeeping.unknown_uploads(database(), list(objects.keys("videos/")))
     objects.delete(strays)
