@@ -1,16 +1,17 @@
 # make setup                     prepares .venv; every target below calls it, and a second call costs nothing
-# make run VIDEO=clip.mp4        video -> out/clip/; without VIDEO, a demo clip that the project renders itself
+# make run VIDEO=clip.mp4        video -> out/clip/, through the service; without VIDEO, a demo clip that the project renders itself
+# make up                        starts the service (API, Prefect, worker) and prints its URLs; Ctrl-C stops it
 # make test                      lint and all tests
 # make lint                      style, format, types, import contracts
 # make campaign                  what takes too long for `make test`: slow tests and all benchmarks
 # make clean                     removes build/, dist/ and caches; .venv and out/ stay
 #
 # PYTHON=python3.12  TORCH=cpu|cuda  TORCH_INDEX=URL   see tools/setup
-# OUT=folder         ARGS="--steps 500 --preset quick"  for `make run`;  ARGS="-k name -x" for `make test`
+# OUT=folder  ARGS="--steps 500 --preset quick" for `make run`;  ARGS="--api-port 8001" for `make up`;  ARGS="-k name -x" for `make test`
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup test run lint format campaign clean
+.PHONY: help setup test run up lint format campaign clean
 
 # Spinning OpenMP threads cost a factor of five on a busy machine.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -22,7 +23,7 @@ ARGS ?=
 CXX_SOURCES = $(wildcard tasks/train/raster/csrc/*.h tasks/train/raster/csrc/*.cpp tasks/train/raster/csrc/*.inl)
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 8
+	@sed -n 's/^# //p' Makefile | head -n 9
 
 setup:
 	@tools/setup
@@ -44,12 +45,15 @@ format: setup
 
 ifdef VIDEO
 run: setup
-	$(BIN)/splatflow run "$(VIDEO)" $(if $(OUT),--out "$(OUT)") $(ARGS)
+	$(BIN)/splatflow reconstruct "$(VIDEO)" $(if $(OUT),--out "$(OUT)") $(ARGS)
 else
 run: setup
 	$(BIN)/splatflow demo out/demo.mp4
-	$(BIN)/splatflow run out/demo.mp4 --out "$(or $(OUT),out/demo)" $(ARGS)
+	$(BIN)/splatflow reconstruct out/demo.mp4 --out "$(or $(OUT),out/demo)" $(ARGS)
 endif
+
+up: setup
+	$(BIN)/splatflow up $(ARGS)
 
 # Slow tests, then every benchmark; put the figures into benchmarks/RESULTS.md. Needs the captures in ../shared/data.
 campaign: setup
@@ -59,5 +63,5 @@ campaign: setup
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find cli tasks tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find api cli flows storage tasks tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f .venv/native.stamp

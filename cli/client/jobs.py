@@ -16,7 +16,7 @@ from tasks.errors import BadOption
 POLL_SECONDS = 1.0
 LOST_SECONDS = 180.0  # a run whose host is gone is noticed and made again within that
 MIB = 1 << 20
-STEP_NAMES = {"Processing video": "process", "Generating 3D scene": "train"}
+STEP_NAMES = {"Processing video": "extract", "Generating 3D scene": "train"}
 
 
 def submit(api: Api, source: Path, fields: dict[str, Any], display: Display) -> dict[str, Any]:

@@ -61,7 +61,6 @@ def download(api: Api, path: str, target: Path, advance: Advance, *, sha256: str
         DiskFull, OutputUnwritable: `target` can't be written.
     """
     draft = target.with_name(f".{target.name}.part")
-    state = _Partial()
     with output_errors(target.absolute().parent):
         try:
             if not _whole(api, path, draft, advance, sha256) and not _whole(api, path, draft, advance, sha256):
