@@ -40,14 +40,22 @@ class ObjectResults(WritableFileSystem):
             self._store = open_store(settings())
         return self._store
 
-    async def read_path(self, path: str) -> bytes:
+    def read_path(self, path: str, *, _sync: bool = True) -> Any:
         """The bytes of a result; ValueError when there is none, as Prefect expects it of a file system."""
         try:
             return self._objects().get_bytes(object_key(path))
         except ObjectMissing:
             raise ValueError(f"There is no result {path}.") from None
 
-    async def write_path(self, path: str, content: bytes) -> Any:
+    async def aread_path(self, path: str) -> bytes:
+        """`read_path`, as Prefect asks for it from its event loop."""
+        return self.read_path(path)
+
+    def write_path(self, path: str, content: bytes, *, _sync: bool = True) -> Any:
         """Writes a result, whole or not at all."""
         self._objects().put_bytes(object_key(path), content, content_type="application/json")
         return path
+
+    async def awrite_path(self, path: str, content: bytes) -> Any:
+        """`write_path`, as Prefect asks for it from its event loop."""
+        return self.write_path(path, content)
