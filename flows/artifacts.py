@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from prefect.artifacts import create_image_artifact, create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact
 
 from tasks.service.reference import ExportReference
 from tasks.service.run import JobRun
@@ -14,18 +14,13 @@ MAX_PREVIEW_BYTES = 400_000  # as text in Prefect's database
 def show_result(run: JobRun, result: ExportReference) -> None:
     """Makes the artifacts; the job is finished already, so nothing that goes wrong here may fail it."""
     try:
-        create_markdown_artifact(
-            markdown=report_markdown(run.job.title, result.quality, result.files, result.warnings),
-            key=f"report-{run.job_id}",
-            description=f"Report of {run.job_id}",
-        )
+        markdown = report_markdown(run.job.title, result.quality, result.files, result.warnings)
         preview = run.objects.get_bytes(result.preview_key)
         if len(preview) <= MAX_PREVIEW_BYTES:
-            create_image_artifact(
-                image_url="data:image/jpeg;base64," + base64.b64encode(preview).decode("ascii"),
-                key=f"preview-{run.job_id}",
-                description=f"Preview of {run.job_id}",
-            )
+            markdown += f"\n\n![preview](data:image/jpeg;base64,{base64.b64encode(preview).decode('ascii')})\n"
+        create_markdown_artifact(
+            markdown=markdown, key=f"result-{run.job_id}", description=f"Result of job {run.job_id}"
+        )
     except Exception as error:
         run.log.warning("The run's artifacts could not be made: %s", error)
 
