@@ -18,6 +18,7 @@ from storage.attempts import AttemptLost, claim
 from storage.database import database
 from storage.objects import open_store
 from storage.settings import settings
+from tasks.errors import TransientError
 from tasks.export.task import export
 from tasks.extract.task import extract
 from tasks.mask.task import mask
@@ -74,17 +75,18 @@ def _step(run: JobRun, step: Task[..., Any], *inputs: Any) -> Any:
 
 
 def _finish(run: JobRun, result: ExportReference) -> None:
-    """Makes the outputs visible, then removes what only this run needed."""
+    """Makes the outputs visible, then removes what only the attempts needed."""
     attempt = run.attempt
     run.end_step("export", result.seconds)
     told = {warning["message"] for warning in attempt.job().warnings}
     attempt.warn([{"code": "pipeline", "message": text} for text in result.warnings if text not in told])
     attempt.camera(result.camera)
-    before = attempt.preview(result.preview_key)
+    attempt.preview(result.preview_key)
     attempt.finish(files=result.files, quality=result.quality, scale=None)
-    if before and before != result.preview_key:
-        run.objects.delete([before])
-    run.clean()
+    try:
+        run.clean()
+    except TransientError as error:  # the job is finished all the same
+        run.log.warning("Not all could be cleared up: %s", error)
 
 
 @contextmanager
@@ -106,4 +108,8 @@ def _run_of(job_id: UUID) -> Iterator[JobRun]:
             log=log,
         )
         log.info("Attempt %d at job %s (%s), on %s", attempt.number, job_id, run.job.title, run.device)
-        yield run
+        try:
+            yield run
+        except AttemptLost:
+            run.leave()
+            raise

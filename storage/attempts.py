@@ -49,6 +49,11 @@ class Attempt:
             raise AttemptLost(self.job_id)
         return job
 
+    def now(self) -> Job | None:
+        """The job's row as it is now, whoever holds it; None when the job was deleted."""
+        with self.database.read() as session:
+            return session.scalars(select(Job).where(col(Job.id) == self.job_id, col(Job.deleted_at).is_(None))).first()
+
     def beat(self) -> None:
         """Shows that this attempt lives.
 

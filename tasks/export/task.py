@@ -63,9 +63,8 @@ def export(run: JobRun, extracted: StepReference, posed: StepReference, trained:
 
 
 def _store(run: JobRun, path: Path, content_type: str) -> dict[str, Any]:
-    run.check()
     key = naming.output_key(run.job_id, run.attempt.number, path.name)
-    run.objects.put_file(key, path, content_type=content_type)
+    run.put(key, path, content_type)
     return {"key": key, "bytes": path.stat().st_size, "sha256": digest.of_file(path)}
 
 

@@ -27,7 +27,7 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises:
         TransientError: the archive is damaged.
     """
-    part = folder.with_name(f".{folder.name}.unpacking")
+    part = folder.with_name(f".{archive.stem}.unpacking")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:

@@ -9,19 +9,18 @@ from typing import Any
 from uuid import UUID
 
 from storage import naming
-from storage.attempts import Attempt
+from storage.attempts import Attempt, AttemptLost
 from storage.objects import ObjectStore
 from storage.settings import Settings
+from storage.tables import FINISHED
 from storage.tables import Job as JobRow
 from tasks.errors import TransientError
 from tasks.process.messages import Job, json_record
 from tasks.process.runner import run_step
-from tasks.service import archive
+from tasks.service import archive, work
 from tasks.service.heart import Heart
 from tasks.service.reference import StepReference
 
-CHECKPOINT = "checkpoint.pt"
-NOT_KEPT = ("previews", CHECKPOINT)
 PROGRESS_SECONDS = 1.0
 LOG_SECONDS = 10.0
 STOP_PATIENCE_SECONDS = 3.0
@@ -68,6 +67,24 @@ class JobRun:
         """Raises AttemptLost once the job was cancelled, deleted or given to another attempt."""
         self._heart.check()
 
+    def hold(self) -> None:
+        """Raises AttemptLost unless the attempt still holds its job at this moment; asks the database."""
+        self.attempt.beat()
+
+    def put(self, key: str, path: Path, content_type: str) -> None:
+        """Stores a file of this attempt; when the attempt was lost meanwhile, the file goes again.
+
+        Raises:
+            AttemptLost
+        """
+        self.hold()
+        self.objects.put_file(key, path, content_type=content_type)
+        try:
+            self.hold()
+        except AttemptLost:
+            self.objects.delete([key])
+            raise
+
     def source(self) -> Path:
         """The client's upload as a local file."""
         name = self.job.source_key.rsplit("/", 1)[-1]
@@ -81,7 +98,7 @@ class JobRun:
         """The output of a finished step as a local folder, fetched when this machine doesn't have it."""
         folder = self._folder / reference.step / reference.digest
         if not folder.is_dir():
-            packed = folder.with_name(f"{folder.name}.tar")
+            packed = self._own(folder.with_name(f"{folder.name}.tar"))
             packed.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self.objects.get_file(reference.key, packed)
@@ -91,8 +108,8 @@ class JobRun:
         return folder
 
     def scratch(self, name: str) -> Path:
-        """A new, empty place for files on their way into the store."""
-        folder = self._folder / name
+        """A new, empty place of this attempt for files on their way into the store."""
+        folder = self._own(self._folder / name)
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         return folder
@@ -124,37 +141,35 @@ class JobRun:
         Raises:
             AttemptLost, SplatflowError, StepDefect
         """
-        part, folder = self._folder / step / f"{key}.part", self._folder / step / key
-        if not (part / CHECKPOINT).is_file():
-            shutil.rmtree(part, ignore_errors=True)
-        part.parent.mkdir(parents=True, exist_ok=True)
-        outcome = self.carry_out(
-            step, Job(function=function, arguments=arguments(part), out=part), percent, watch, environment
-        )
-        for name in NOT_KEPT:
-            leftover = part / name
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
-        packed = folder.with_name(f"{key}.tar")
-        store_key = naming.step_key(self.job_id, step, key)
+        folder = self._folder / step / key
+        told = work.kept(folder)  # by an attempt that was killed, or could not reach the store, before it was stored
+        if told is None:
+            part = work.half_made(folder, self.attempt.number)
+            outcome = self.carry_out(
+                step, Job(function=function, arguments=arguments(part), out=part), percent, watch, environment
+            )
+            self.hold()
+            told = {
+                "record": json_record(outcome.record),
+                "seconds": round(outcome.seconds, 3),
+                "peak_memory_bytes": outcome.peak_memory_bytes,
+            }
+            work.keep(part, folder, told)
+        store_key, packed = naming.step_key(self.job_id, step, key), self._own(folder.with_name(f"{key}.tar"))
         try:
             archive.pack(folder, packed)
-            self.check()
+            self.hold()
             self.objects.put_file(store_key, packed, content_type="application/x-tar")
             size = packed.stat().st_size
         finally:
             packed.unlink(missing_ok=True)
-        record = json_record(outcome.record)
         return StepReference(
             step=step,
             digest=key,
             key=store_key,
             bytes=size,
-            record=record,
-            seconds=round(outcome.seconds, 3),
-            peak_memory_bytes=outcome.peak_memory_bytes,
-            warnings=tuple(record.get("warnings") or ()),
+            warnings=tuple(told["record"].get("warnings") or ()),
+            **told,
         )
 
     def carry_out(
@@ -208,5 +223,21 @@ class JobRun:
         return all(self.objects.stat(key) is not None for key in keys)
 
     def clean(self) -> None:
-        """Removes this machine's copies of the job's steps; the store has them."""
+        """After the end: removes this machine's copies of the job's steps, and what other attempts left in the store."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        job = self.attempt.now()
+        if job is None or job.state != FINISHED:
+            return
+        used = {file["key"] for file in job.files.values()} | {job.preview_key}
+        prefix = naming.job_prefix(self.job_id)
+        made = [*self.objects.keys(f"{prefix}outputs/"), *self.objects.keys(f"{prefix}previews/")]
+        self.objects.delete([key for key in made if key not in used])
+
+    def leave(self) -> None:
+        """After the attempt was lost: removes this machine's copies, unless another attempt may go on from them."""
+        job = self.attempt.now()
+        if job is None or job.state == FINISHED:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _own(self, path: Path) -> Path:
+        return path.with_name(f"{path.stem}.{self.attempt.number}{path.suffix}")

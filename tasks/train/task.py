@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from storage import naming
+from tasks.errors import TransientError
 from tasks.presets import DEFAULT_OF_DEVICE, PRESETS
 from tasks.process import digest
 from tasks.service.policy import step_task
@@ -66,9 +67,12 @@ def _previews(run: JobRun) -> Watch:
         shown = newest
         number = int(newest.removeprefix("step_").removesuffix(".jpg"))
         key = naming.preview_key(run.job_id, run.attempt.number, number)
-        run.objects.put_file(key, part / "previews" / newest, content_type="image/jpeg")
-        before = run.attempt.preview(key)
-        if before and before != key:
-            run.objects.delete([before])
+        try:
+            run.put(key, part / "previews" / newest, "image/jpeg")
+            before = run.attempt.preview(key)
+            if before and before != key:
+                run.objects.delete([before])
+        except TransientError as error:  # the next one is as good; the training need not stop for that
+            run.log.warning("A preview was not stored: %s", error)
 
     return watch
