@@ -9,6 +9,7 @@ from cli.service.prefect_api import PrefectAnswered, call
 from cli.service.worker import name as worker_name
 
 PROBE_SECONDS = 2.0
+WORKERS = 0  # the first to be stopped, then the runs that they started
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ def parts(addresses: Addresses, group_id: str) -> list[Part]:
             module="cli.service.worker",
             arguments=("gpu",),
             ready=worker_online,
-            stop_order=0,
+            stop_order=WORKERS,
             patience_seconds=1.0,
         ),
         Part(
@@ -91,7 +92,7 @@ def parts(addresses: Addresses, group_id: str) -> list[Part]:
             arguments=("housekeeping",),
             after=("worker", "api", "deploy"),
             gates=False,
-            stop_order=0,
+            stop_order=WORKERS,
             patience_seconds=1.0,
         ),
     ]

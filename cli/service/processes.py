@@ -4,13 +4,14 @@ import ctypes
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import psutil
 
 from cli.service.environment import FLOW_RUN_MARK, GROUP_MARK
 
 PR_SET_CHILD_SUBREAPER = 36
+ORPHAN_SECONDS = 1.0
 
 
 def adopt_orphans() -> None:
@@ -79,18 +80,41 @@ def end_leftovers(group_id: str, *, patience_seconds: float, parts_only: bool = 
         runs = {process.pid for process in flow_runs(found)} if parts_only else set()
         return [process for process in found if process.pid not in runs]
 
-    first = left()
-    send(heads(first), signal.SIGTERM)
+    return end(left, patience_seconds=patience_seconds)
+
+
+def end(
+    left: Callable[[], list[psutil.Process]],
+    *,
+    patience_seconds: float,
+    meanwhile: Callable[[], bool] = lambda: True,
+) -> int:
+    """Asks processes to end, and kills those that don't; returns how many there were.
+
+    Only the heads are asked, as each ends its own children; those get a second more than their head.
+
+    Args:
+        left: those that still live.
+        patience_seconds: for the heads.
+        meanwhile: called again and again; False: no more patience.
+    """
+    found = left()
+    number = len(found)
+    asked = {process.pid for process in heads(found)}
+    send(heads(found), signal.SIGTERM)
     deadline = time.monotonic() + patience_seconds
-    found = first
-    while found and time.monotonic() < deadline:
-        time.sleep(0.1)
-        found = left()
-    while found:
-        send(found, signal.SIGKILL)
+    headless = False
+    while found and time.monotonic() < deadline and meanwhile():
         time.sleep(0.05)
         found = left()
-    return len(first)
+        if not headless and not asked & {process.pid for process in found}:
+            headless, deadline = True, min(deadline, time.monotonic() + ORPHAN_SECONDS)
+    while found:
+        send(found, signal.SIGKILL)
+        meanwhile()
+        time.sleep(0.02)
+        found = left()
+    return number
 
 
 def alive(pid: int, started: float) -> bool:

@@ -8,10 +8,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
 from cli.service import logs, processes
 from cli.service.errors import PartFailed
 from cli.service.folder import DataFolder, GroupState
-from cli.service.parts import Part
+from cli.service.parts import WORKERS, Part
 from cli.service.report import Reporter
 from cli.service.running import Running, ending
 
@@ -144,12 +146,13 @@ class Supervisor:
             logs.rotate(log)
 
     def _stop(self) -> None:
+        self._wishes = max(self._wishes, 1)  # what dies from here on is no failure
         self._write("stopping")
         self._say("stopping")
         for order in sorted({r.part.stop_order for r in self._all}):
-            if order > 0:
-                self._stop_flow_runs()  # after the workers, which would start others, and before what they report to
             self._stop_parts([r for r in self._all if r.part.stop_order == order and r.phase in ("starting", "ready")])
+            if order == WORKERS:
+                self._stop_flow_runs()  # after the workers, which would start others, and before what they report to
         processes.end_leftovers(self._folder.group_id, patience_seconds=0.5)
         for pid in _ended_children():
             with suppress(ChildProcessError):
@@ -171,17 +174,16 @@ class Supervisor:
             running.phase = "done"
 
     def _stop_flow_runs(self) -> None:
-        deadline = time.monotonic() + FLOW_PATIENCE_SECONDS
-        left = processes.flow_runs(processes.marked(self._folder.group_id))
-        if not left:
-            return
-        self._say(f"asking {len(processes.heads(left))} run(s) to stop")
-        processes.send(processes.heads(left), signal.SIGTERM)
-        while left and time.monotonic() < deadline and self._wishes < 2:
-            time.sleep(0.1)
+        def left() -> list[psutil.Process]:
+            return processes.flow_runs(processes.marked(self._folder.group_id))
+
+        def meanwhile() -> bool:
             self._reap()
-            left = processes.flow_runs(processes.marked(self._folder.group_id))
-        processes.send(left, signal.SIGKILL)
+            return self._wishes < 2
+
+        if found := left():
+            self._say(f"asking {len(processes.heads(found))} run(s) to stop")
+            processes.end(left, patience_seconds=FLOW_PATIENCE_SECONDS, meanwhile=meanwhile)
 
     def _write(self, phase: str) -> None:
         ids = {r.part.name: r.pid for r in self._all if r.pid is not None and r.phase in ("starting", "ready")}

@@ -17,7 +17,6 @@ from cli.service.folder import DataFolder, GroupState
 from cli.service.report import events
 from tasks.errors import BadOption, SplatflowError
 
-SUPERVISE = "cli.service.supervise"
 PREFECT_PORT = 4200
 DOWN_SECONDS = 60.0
 
@@ -66,7 +65,7 @@ def start(
     prefect_port = PREFECT_PORT if prefect_port is None else prefect_port
     read_fd, write_fd = os.pipe()
     logs.rotate(folder.log("supervisor"))
-    command = [sys.executable, "-m", SUPERVISE, "--data", str(folder.path), "--host", host]
+    command = [*supervisor_command(), "--data", str(folder.path), "--host", host]
     command += ["--api-port", str(api_port), "--prefect-port", str(prefect_port), "--report", str(write_fd)]
     with folder.log("supervisor").open("ab") as log:
         begin = log.tell()
@@ -96,6 +95,11 @@ def start(
     if state is None:
         raise PartFailed(f"The group ended as soon as it was ready; see {folder.log('supervisor')}.")
     return Group(state=state, key=key, process=process, pipe=pipe)
+
+
+def supervisor_command() -> list[str]:
+    """The program that runs a group."""
+    return [sys.executable, "-m", "cli.service.supervise"]
 
 
 def follow(group: Group, say: Say) -> None:
