@@ -7,8 +7,7 @@ import json
 import re
 import struct
 import zipfile
-from email.message import Message
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
@@ -23,13 +22,16 @@ KINDS = {"ply": ".ply", "spz": ".spz", "report": ".json", "report_html": ".html"
 
 
 def file_name(response: httpx.Response) -> str:
-    """What a client would save the response as."""
-    message = Message()
-    message["Content-Disposition"] = response.headers["content-disposition"]
-    assert message.get_content_disposition() == "attachment"
-    name = message.get_filename()
-    assert name is not None
-    return name
+    """What a client would save the response as (RFC 6266: `filename*` goes before `filename`)."""
+    header = response.headers["content-disposition"]
+    assert header.isascii()
+    assert header.split(";")[0] == "attachment"
+    extended = re.search(r"filename\*=UTF-8\'\'([^;]+)", header)
+    if extended:
+        return unquote(extended[1], errors="strict")
+    plain = re.search(r'filename="([^"\\]+)"', header)
+    assert plain, header
+    return plain[1]
 
 
 @pytest.mark.parametrize("kind", ["exe", "mp3", "ply.", "scene.ply", "%00", "ply%2fx", "x" * 3000])
