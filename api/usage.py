@@ -30,8 +30,8 @@ def usage(database: Database, account_id: UUID) -> dict[str, int | float]:
         connection = session.connection()
         count, uploaded = connection.execute(totals).one()
         made = sum(file.get("bytes", 0) for (files,) in connection.execute(outputs) for file in (files or {}).values())
-        runs = connection.execute(at_work).tuples().all()
-    seconds = sum(within(start, end, month, moment) for start, end in runs if start is not None)
+        runs = connection.execute(at_work).all()
+    seconds = sum(within(run.started_at, run.finished_at, month, moment) for run in runs)
     return {"jobs": count, "bytes": int(uploaded) + made, "processing_seconds_this_month": round(seconds, 1)}
 
 
