@@ -106,7 +106,7 @@ def _fetch(api: Api, url: str, draft: Path, state: _Partial, advance: Advance) -
         done = begin
         with draft.open("r+b" if begin else "wb") as file:
             file.seek(begin)
-            for chunk in response.iter_raw(CHUNK_BYTES):
+            for chunk in response.iter_raw():  # as they come: a larger chunk in the making would be lost
                 file.write(chunk)
                 done += len(chunk)
                 advance(done, total)
