@@ -1,4 +1,4 @@
-"""Both backends, empty, for the tests of the laws that they share."""
+"""Both object stores and both databases, empty, for the tests of the laws that they share."""
 
 from pathlib import Path
 from uuid import uuid4
@@ -8,9 +8,22 @@ import pytest
 from storage.local import LocalStore
 from storage.objects import ObjectStore
 from storage.s3 import S3Store
+from tests.support.databases import database, migrated_file, postgres_database, postgres_of_module, sqlite_database
+from tests.support.postgres import postgres
 from tests.support.s3_server import S3Server, s3_server
 
-__all__ = ["local_store", "s3_server", "s3_store", "store"]
+__all__ = [
+    "database",
+    "local_store",
+    "migrated_file",
+    "postgres",
+    "postgres_database",
+    "postgres_of_module",
+    "s3_server",
+    "s3_store",
+    "sqlite_database",
+    "store",
+]
 
 SECRET = b"a secret of the tests, long enough"
 
