@@ -131,7 +131,7 @@ def check_status(detail: Mapping[str, Any]) -> None:
     if status.startswith(("Queued", "Processing video")):
         assert percent is None, (status, percent)
     if status == "Generating 3D scene":
-        assert type(percent) is int
+        assert type(percent) is int, f"percent_complete is {percent!r} while the status is {status}"
     if status == "Finished":
         assert percent == 100
     if status == "Failed":

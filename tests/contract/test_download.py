@@ -18,7 +18,7 @@ from tests.contract.conftest import Service
 from tests.contract.life import MAX_GAUSSIANS, Life
 from tests.contract.signed import is_local, seconds_left, spoilt
 
-KINDS = {"ply": ".ply", "spz": ".spz", "report": ".json", "report_html": ".html", "colmap": ".zip"}
+KINDS = {"ply": ".ply", "spz": ".spz", "report": ".json", "report_html": ".html", "colmap": ".zip", "camera": ".json"}
 
 
 def file_name(response: httpx.Response) -> str:

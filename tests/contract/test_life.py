@@ -35,7 +35,7 @@ def test_the_detail_at_the_end(finished: Life) -> None:
     check_detail(detail)
     assert detail["has_ply"] is True
     assert detail["has_spz"] is True
-    assert {"ply", "spz", "report", "report_html", "colmap"} <= set(detail["files"])
+    assert {"ply", "spz", "report", "report_html", "colmap", "camera"} <= set(detail["files"])
     assert (detail["training_num_steps"], detail["training_max_num_gaussians"]) == (STEPS, MAX_GAUSSIANS)
     assert detail["error_code"] is None
     assert detail["error_message"] is None

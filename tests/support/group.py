@@ -148,7 +148,7 @@ class Group:
                 continue
         return killed
 
-    def log_tail(self, lines: int = 40) -> str:
+    def log_tail(self, lines: int = 15) -> str:
         """The last lines of every part's log."""
         text = ""
         for path in sorted((self.data / "logs").glob("*.log")):
