@@ -13,6 +13,7 @@ It can be pointed at any deployment:
 | `SPLATFLOW_FREE_KEY` | a key of an account without the enterprise plan |
 | `SPLATFLOW_EXPIRED_KEY`, `SPLATFLOW_REVOKED_KEY` | keys out of force |
 | `SPLATFLOW_LIMITED_KEY` | a key of the first account limited to 5 reads, 5 writes and 5 submits a minute |
+| `SPLATFLOW_TEST_BACKENDS` | for the group that is started: `postgres`, `s3` or `postgres,s3` in place of SQLite and a folder |
 | `SPLATFLOW_SCHEMA_EXAMPLES` | examples per operation of the schema test, default 100 |
 
 Tests that need a key which isn't given are skipped and say so. One job made of a real clip runs in the background while the

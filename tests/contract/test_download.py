@@ -136,7 +136,7 @@ def test_ranges(api: Api, service: Service, finished: Life) -> None:
     }.items():
         response = outside("GET", url, headers={"Range": header})
         if response.status_code == 200 and not local:
-            assert response.content == whole
+            assert response.content in (whole, expected)  # some servers give the part, and say 200
             continue
         assert response.status_code == 206
         assert response.content == expected

@@ -3,19 +3,22 @@
 One group serves a whole pytest session: `shared_group` starts it at the first call and stops it when pytest ends.
 """
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+
+from tests.support.postgres import running_postgres
+from tests.support.s3_server import running_s3
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 240
@@ -161,18 +164,43 @@ _SHARED = pytest.StashKey[Group]()
 
 
 def shared_group(config: pytest.Config, folder: Path) -> Group:
-    """The group of this pytest session; started in `folder` at the first call, stopped when pytest ends."""
+    """The group of this pytest session; started in `folder` at the first call, stopped when pytest ends.
+
+    `SPLATFLOW_TEST_BACKENDS` may name "postgres", "s3" or both with a comma: then it works on these, started for it.
+    """
     group = config.stash.get(_SHARED, None)
     if group is None:
-        group = Group(data=folder / "group", environment={"SPLATFLOW_MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES)})
+        backends = contextlib.ExitStack()
+        config.add_cleanup(backends.close)
+        environment = {"SPLATFLOW_MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES)}
+        environment |= _backends(os.environ.get("SPLATFLOW_TEST_BACKENDS", ""), folder, backends)
+        group = Group(data=folder / "group", environment=environment)
         config.stash[_SHARED] = group
-        config.add_cleanup(group.stop)
-        started = time.monotonic()
+        backends.callback(group.stop)
         group.start()
-        print(f"the group was ready after {time.monotonic() - started:.0f} s")
     return group
 
 
 def running_group(config: pytest.Config) -> Group | None:
     """The session's group when one was started."""
     return config.stash.get(_SHARED, None)
+
+
+def _backends(names: str, folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
+    """Starts what is named; the settings with which a group works on it."""
+    found: dict[str, str] = {}
+    wanted = {name.strip() for name in names.split(",")} - {""}
+    assert wanted <= {"postgres", "s3"}, f"SPLATFLOW_TEST_BACKENDS: {names}"
+    if "postgres" in wanted:
+        found["SPLATFLOW_DATABASE_URL"] = stack.enter_context(running_postgres()).new_database()
+    if "s3" in wanted:
+        (folder / "s3" / "splatflow").mkdir(parents=True)
+        s3 = stack.enter_context(running_s3(folder / "s3"))
+        found |= {
+            "SPLATFLOW_OBJECT_STORE": "s3",
+            "SPLATFLOW_S3_ENDPOINT": s3.endpoint,
+            "SPLATFLOW_S3_REGION": s3.region,
+            "SPLATFLOW_S3_ACCESS_KEY": s3.access_key,
+            "SPLATFLOW_S3_SECRET_KEY": s3.secret_key,
+        }
+    return found
