@@ -104,9 +104,14 @@ def lines(job: dict[str, Any]) -> list[str]:
         found.append(("time", ", ".join(f"{name} {duration(seconds)}" for name, seconds in times.items())))
     sizes = {kind: file.get("bytes", 0) for kind, file in (job.get("files") or {}).items()}
     if sizes:
-        found.append(("files", ", ".join(f"{kind} {size / MIB:.1f} MiB" for kind, size in sizes.items())))
+        found.append(("files", ", ".join(f"{kind} {size_text(size)}" for kind, size in sizes.items())))
     found += [("warning", warning_text(warning)) for warning in job.get("warnings") or []]
     return [f"{name:<10} {value}" for name, value in found]
+
+
+def size_text(size: int) -> str:
+    """Bytes for people."""
+    return f"{size / MIB:.1f} MiB" if size >= MIB else f"{size / 1024:.1f} KiB"
 
 
 def warning_text(warning: Any) -> str:

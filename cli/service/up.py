@@ -15,6 +15,7 @@ from cli.service import errors, logs, processes
 from cli.service.errors import DataUnusable, PartFailed
 from cli.service.folder import DataFolder, GroupState
 from cli.service.report import events
+from cli.service.running import ending
 from tasks.errors import BadOption, SplatflowError
 
 PREFECT_PORT = 4200
@@ -103,7 +104,11 @@ def supervisor_command() -> list[str]:
 
 
 def follow(group: Group, say: Say) -> None:
-    """Waits for the end of a group in the foreground; Ctrl-C stops it in order."""
+    """Waits for the end of a group in the foreground; Ctrl-C stops it in order.
+
+    Raises:
+        PartFailed: the supervisor was killed, or failed.
+    """
     try:
         for event in group.pipe:
             if event["event"] == "part" and event["phase"] == "dead":
@@ -113,7 +118,8 @@ def follow(group: Group, say: Say) -> None:
     except KeyboardInterrupt:
         say("stopping (once more: at once)")
         stop_started(group)
-    group.process.wait()
+    if (code := group.process.wait()) != 0:
+        raise PartFailed(f"The supervisor ended ({ending(code)}); see the logs in {group.state.data}.")
 
 
 def stop_started(group: Group) -> None:
