@@ -17,7 +17,6 @@ class HeadAsGet:
             await self.app(scope, receive, send)
             return
         trace_of(scope).head = True
-        scope["method"] = "GET"
         ended = False
 
         async def without_body(message: Message) -> None:
@@ -28,4 +27,9 @@ class HeadAsGet:
                 ended = True
                 await send({"type": "http.response.body", "body": b""})
 
-        await self.app(scope, receive, without_body)
+        # A copy: the server looks at its own scope to know that no body will come.
+        as_get = {**scope, "method": "GET"}
+        try:
+            await self.app(as_get, receive, without_body)
+        finally:
+            scope["route"] = as_get.get("route")

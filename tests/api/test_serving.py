@@ -86,7 +86,8 @@ def test_events_end_with_the_job_or_the_key(site, watch):
     key, _, secret = accounts.create_key(site.database, name="second", account="ann")
     with serving(site) as (port, _server):
         first, second = watch(port, deleted), watch(port, kept, key=secret)
-        next_event(first), next_event(second)
+        for response in (first, second):
+            next_event(response)
         site.call("DELETE", f"jobs/{deleted}/")
         assert first.read() == b"\n"
         accounts.revoke_key(site.database, key.id)
@@ -166,3 +167,20 @@ def test_an_early_refusal_reaches_a_client_that_is_still_sending(site, path):
         connection.request(method, path, body=body, headers={"Authorization": f"Api-Key {site.key}"})
         assert connection.getresponse().status in (403, 413)
         connection.close()
+
+
+@pytest.mark.parametrize("path", ["jobs/", "jobs/x/", "submit-job/", "nothing/"])
+def test_a_connection_survives_head(site, path, caplog):
+    with serving(site) as (port, _server):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        headers = {"Authorization": f"Api-Key {site.key}"}
+        connection.request("HEAD", f"{V1}/{path}", headers=headers)
+        response = connection.getresponse()
+        assert response.read() == b""
+        assert int(response.headers["Content-Length"]) > 0
+        kept = connection.sock
+        connection.request("GET", f"{V1}/jobs/", headers=headers)
+        assert connection.getresponse().read() == b"[]"
+        assert connection.sock is kept
+        connection.close()
+    assert "ERROR" not in caplog.text
