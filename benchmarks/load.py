@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import os
 import random
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -230,6 +231,7 @@ def status(target: Target, job: str) -> str:
 async def beside(target: Target, clip: Path, paths: list[str], args: argparse.Namespace) -> Figures:
     """The detail of jobs at an even rate while a job of the clip is under way."""
     job = submit(target, clip, steps=args.steps)
+    paths = [*paths, f"jobs/{job}/"]
     while status(target, job).startswith("Queued"):
         await asyncio.sleep(0.5)
     running = True
@@ -260,7 +262,7 @@ async def beside(target: Target, clip: Path, paths: list[str], args: argparse.Na
 async def measure(target: Target, args: argparse.Namespace) -> None:
     """Prints the table."""
     ids = job_ids(target)
-    if not ids:
+    if not ids and args.beside is None:
         raise LoadError("The account has no jobs to ask for; fill the database first.")
     details = [f"jobs/{job}/" for job in ids]
     pages = [f"jobs/?limit=100&offset={offset}" for offset in range(0, max(1, len(ids) - 99), 100)]
@@ -287,7 +289,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=20.0, metavar="N", help="requests a second with --beside")
     parser.add_argument("--steps", type=int, default=1000, metavar="N", help="training steps with --beside")
     args = parser.parse_args()
-    asyncio.run(measure(Target(url=args.url.rstrip("/"), key=args.key), args))
+    try:
+        asyncio.run(measure(Target(url=args.url.rstrip("/"), key=args.key), args))
+    except (LoadError, httpx.HTTPError, OSError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":
