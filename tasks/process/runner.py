@@ -93,11 +93,13 @@ def run_step(
         message, peak = _follow(process, reports, progress, check)
     except BaseException:
         _stop(process, reports, stop_patience_seconds)
+        _close(process)
         raise
     finally:
         reports.close()
     code = process.wait()
     _kill(process)  # what it may have left behind
+    _close(process)
     if isinstance(message, Done):
         return Outcome(
             record=message.record,
@@ -163,6 +165,12 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _close(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(OSError):
+        assert process.stdin is not None
+        process.stdin.close()
 
 
 def _error(message: Any, code: int, job: Job, log: Path) -> BaseException:

@@ -3,7 +3,11 @@
 Input errors say it themselves. Errors of the machine are told without its paths and names; the details are in the run's log.
 """
 
+import re
+
 from tasks.errors import (
+    BadPosedInput,
+    BadScene,
     DeviceUnavailable,
     DiskFull,
     InputError,
@@ -29,10 +33,16 @@ MACHINE_MESSAGES: dict[type[SplatflowError], str] = {
 }
 
 
+OF_OUR_OWN = (BadPosedInput, BadScene)  # what lies between the steps of a job: no client gave it
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s/]+/)+")
+
+
 def told(error: BaseException | None) -> tuple[str, str]:
     """Code and sentence for a client."""
+    if isinstance(error, OF_OUR_OWN):
+        return error.slug, INTERNAL_MESSAGE
     if isinstance(error, InputError):
-        return error.slug, str(error)
+        return error.slug, _FOLDERS.sub("", str(error))  # the file's name is enough
     for kind, message in MACHINE_MESSAGES.items():
         if isinstance(error, kind):
             return error.slug, message
