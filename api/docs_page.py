@@ -1,32 +1,35 @@
 """The documentation page, made from the OpenAPI document: plain HTML and CSS, nothing fetched from elsewhere, no scripts."""
 
 import json
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
+from markupsafe import Markup, escape
 
 TEMPLATES = Path(__file__).parent / "templates"
+_CODE = re.compile(r"`([^`]+)`")
 EXAMPLE_ID = "123e4567-e89b-12d3-a456-426614174000"
-HOST = "https://splatflow.example"
 
 
-def docs_page(document: dict[str, Any]) -> str:
-    """The page, HTML in UTF-8."""
-    return _rendered(json.dumps(document))
+def docs_page(document: dict[str, Any], base_url: str) -> str:
+    """The page, HTML in UTF-8; its examples call the API at `base_url`."""
+    return _rendered(json.dumps(document), base_url)
 
 
-@lru_cache(maxsize=2)
-def _rendered(document_json: str) -> str:
+@lru_cache(maxsize=8)
+def _rendered(document_json: str, base_url: str) -> str:
     document = json.loads(document_json)
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape())
+    environment.filters["prose"] = _prose
     groups: dict[str, list[dict[str, Any]]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             entry = _operation(document, path, method, operation)
             groups.setdefault(operation.get("tags", ["Other"])[0], []).append(entry)
-    return environment.get_template("docs.html").render(info=document["info"], groups=groups)
+    return environment.get_template("docs.html").render(info=document["info"], groups=groups, base_url=base_url)
 
 
 def _operation(document: dict[str, Any], path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
@@ -88,6 +91,11 @@ def _type(schema: dict[str, Any]) -> str:
     return f"{text}, {least:,} to {most:,}" if least is not None and most is not None else text
 
 
+def _prose(text: str) -> Markup:
+    """Text with `code` in it."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
+
+
 def _curl(document: dict[str, Any], path: str, method: str, operation: dict[str, Any], body: dict[str, Any]) -> str:
     lines = ["curl" + (f" -X {method.upper()}" if method != "get" else "")]
     if operation.get("security"):
@@ -98,4 +106,6 @@ def _curl(document: dict[str, Any], path: str, method: str, operation: dict[str,
     target = path.replace("{job_id}", EXAMPLE_ID).replace("{file_type}", "ply")
     if "302" in operation["responses"]:
         lines.append("-L -o " + ("scene.ply" if "file_type" in path else "preview.jpg"))
-    return " \\\n  ".join([*lines, f'"{HOST}{target}"'])
+    if "/events/" in path:
+        lines.append("--no-buffer")
+    return " \\\n  ".join([*lines, f'"URL:{target}"'])

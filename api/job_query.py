@@ -13,11 +13,16 @@ STATES = {"queued": (QUEUED,), "processing": (RUNNING,), "finished": (FINISHED,)
 MAX_LIMIT = 1000
 MAX_OFFSET = 2**31 - 1
 
+
+def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
 PARAMETERS: list[dict[str, Any]] = [
-    {"name": "status", "in": "query", "schema": {"type": "string", "enum": list(STATES)}},
-    {"name": "public", "in": "query", "schema": {"type": "boolean"}},
-    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}},
-    {"name": "offset", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET}},
+    _parameter("status", "Only jobs in this state.", {"type": "string", "enum": list(STATES)}),
+    _parameter("public", "Only public, or only private jobs.", {"type": "boolean"}),
+    _parameter("limit", "At most so many; all when absent.", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
+    _parameter("offset", "Leave out so many of the newest.", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET}),
 ]
 
 

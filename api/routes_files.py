@@ -1,9 +1,9 @@
 """Redirects to a job's files. The URLs are signed, need no key and expire."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -28,6 +28,7 @@ KINDS = {
     "camera": ("camera.json", "application/json"),
 }
 _NAMES = [f'"{kind}"' for kind in KINDS]
+FileType = Annotated[str, Path(description=f"One of {', '.join(KINDS)}.")]
 BAD_KIND = f"Invalid file type. Must be {', '.join(_NAMES[:-1])} or {_NAMES[-1]}"
 REDIRECT = {302: {"description": "`Location` is the file's URL, valid for 15 minutes."}}
 
@@ -38,7 +39,7 @@ REDIRECT = {302: {"description": "`Location` is the file's URL, valid for 15 min
     response_model=None,
     responses={**refusals(404), **REDIRECT},
 )
-async def download(request: Request, job_id: JobId, file_type: str) -> Response:
+async def download(request: Request, job_id: JobId, file_type: FileType) -> Response:
     """Get the URL of an output file, as a redirect."""
 
     def target(service: Service, job: Any, base: str) -> str:

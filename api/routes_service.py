@@ -9,6 +9,7 @@ from api.docs_page import docs_page
 from api.health import OK
 from api.json_response import JsonResponse
 from api.metrics import CONTENT_TYPE
+from api.routing import base_url
 from api.service import service_of
 
 router = APIRouter(tags=["Service"])
@@ -28,7 +29,7 @@ async def healthz() -> Response:
 async def readyz(request: Request) -> Response:
     """Whether database, object store and Prefect can be used; 503 with what is wrong when not."""
     service = service_of(request)
-    parts = await service.do(service.health.parts)
+    parts = await service.check(service.health.parts)
     ready = all(state == OK for state in parts.values())
     return JsonResponse(
         {"status": "ready" if ready else "not ready", "parts": parts}, status_code=200 if ready else 503
@@ -44,7 +45,7 @@ async def metrics(request: Request) -> Response:
         service.metrics.count_rows(service.database)
         return service.metrics.text()
 
-    return Response(await service.do(work), headers={"Content-Type": CONTENT_TYPE})
+    return Response(await service.check(work), headers={"Content-Type": CONTENT_TYPE})
 
 
 @router.get("/api/v1/openapi.json", include_in_schema=False)
@@ -56,5 +57,5 @@ async def openapi_json(request: Request) -> Response:
 @router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
     """The description for people."""
-    page = docs_page(request.app.openapi())
+    page = docs_page(request.app.openapi(), base_url(request))
     return Response(page, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": DOCS_POLICY})

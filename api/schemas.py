@@ -17,6 +17,11 @@ CameraType = Literal["orbital", "drone"]
 Title = Annotated[str, AfterValidator(clean_text), Field(min_length=1, max_length=255)]
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    """For fields whose absence means something else than their default; who reads them asks for those that were set."""
+    del schema["default"]
+
+
 def _method(text: str) -> str:
     if text.lower() not in ("glomap", "colmap"):
         raise ValueError
@@ -86,7 +91,9 @@ class CameraData(Body):
     position: Point
     lookAt: Point
     up: Point
-    cameraType: CameraType = Field(default="drone", description="Absent: the job's camera_type.")
+    cameraType: CameraType = Field(
+        default="drone", description="Absent: the job's camera_type.", json_schema_extra=_without_default
+    )
 
 
 class SubmitRequest(Body):
@@ -133,8 +140,8 @@ class UpdateRequest(Body):
     model_config = ConfigDict(extra="forbid")
     messages = {"camera_data.cameraType": CAMERA_MESSAGE}
 
-    title: Title = Field(default="", validate_default=False, examples=["Updated title"])
-    public: bool = False
+    title: Title = Field(default="", examples=["Updated title"], json_schema_extra=_without_default)
+    public: bool = Field(default=False, json_schema_extra=_without_default)
     camera_data: CameraData | None = Field(default=None, description="A whole one; null: as computed from the scene.")
 
 

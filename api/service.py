@@ -36,6 +36,7 @@ class Service:
         self.estimates = Estimates(database)
         self.hub = EventsHub(database, on_count=self.metrics.set_streams)
         self._threads = anyio.CapacityLimiter(THREADS)
+        self._checks = anyio.CapacityLimiter(1)
 
     async def look(self, work: Callable[[], T]) -> T:
         """Runs a read by primary key or index: at once on SQLite, where handing it to a thread costs more than the read."""
@@ -44,6 +45,10 @@ class Service:
     async def do(self, work: Callable[[], T]) -> T:
         """Runs anything that may wait (locks, files, networks) in a thread."""
         return await anyio.to_thread.run_sync(work, limiter=self._threads)
+
+    async def check(self, work: Callable[[], T]) -> T:
+        """The same for what anybody may ask for without a key: one at a time, so that it takes no thread from clients."""
+        return await anyio.to_thread.run_sync(work, limiter=self._checks)
 
 
 def service_of(request: Request) -> Service:
