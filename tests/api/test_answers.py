@@ -2,7 +2,8 @@
 
 import pytest
 
-from storage.database import DatabaseUnavailable
+from api.health import Health
+from storage.database import Database, DatabaseUnavailable
 from storage.objects import StoreUnavailable
 from tests.api.site import V1
 
@@ -168,3 +169,11 @@ def test_metrics_count_by_route_and_state(site):
     assert 'splatflow_http_request_seconds_count{method="GET",route="-",status="404"} 1.0' in text
     assert 'splatflow_jobs{state="queued"} 1.0' in text
     assert "splatflow_outbox_entries 1.0" in text
+
+
+def test_ready_says_what_to_do_about_an_empty_database(tmp_path, site):
+    health = Health(Database(f"sqlite:///{tmp_path / 'new.db'}"), site.store, prefect_url="http://127.0.0.1:1/api")
+    parts = health.parts()
+    assert parts["database"] == "The database has no tables yet; run `splatflow migrate`."
+    assert parts["prefect"] == "Prefect can't be reached (ConnectError)."
+    assert health.parts() is parts
