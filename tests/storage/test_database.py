@@ -97,12 +97,14 @@ def test_readers_do_not_wait_for_a_writer(database: Database):
         assert done == [1]
 
 
-def test_sqlite_writes_are_durable_and_do_not_block_readers(sqlite_database: Database):
-    with sqlite_database.read() as session:
+def test_sqlite_writes_are_durable_and_do_not_block_readers(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    with database.read() as session:
         ask = session.connection().exec_driver_sql
         assert ask("PRAGMA journal_mode").scalar_one() == "wal"
         assert ask("PRAGMA synchronous").scalar_one() == 2
         assert ask("PRAGMA foreign_keys").scalar_one() == 1
+    database.close()
 
 
 def test_a_server_that_is_away_is_told_without_the_password():

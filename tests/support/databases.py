@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 from sqlmodel import SQLModel, col
 
 from storage import accounts, dispatching, jobs, naming
@@ -42,6 +42,11 @@ def sqlite_database(tmp_path: Path, migrated_file: Path) -> Iterator[Database]:
     path.parent.mkdir()
     shutil.copyfile(migrated_file, path)
     database = Database(f"sqlite:///{path}")
+
+    @event.listens_for(database.engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA synchronous=OFF")  # no power cut is tested, and flushing takes most of the time
+
     yield database
     database.close()
 

@@ -13,13 +13,11 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from api.dispatch.runs import PAGE, PrefectUnavailable, Runs, RunState
 from flows import request
 
-NOW = datetime.now(UTC)
-
 
 def flow_run(
     state: StateType, *, seconds_ago: float = 60, queue: str = "default", job_id: UUID | None = None
 ) -> FlowRun:
-    moment = NOW - timedelta(seconds=seconds_ago)
+    moment = datetime.now(UTC) - timedelta(seconds=seconds_ago)
     return FlowRun(
         flow_id=uuid4(),
         state=State(type=state, timestamp=moment),
