@@ -1,0 +1,68 @@
+"""Steps that only write what the next one reads, called in this process instead of one of their own."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tasks.process.messages import Job
+from tasks.process.runner import Outcome
+
+CAMERA = {
+    "position": {"x": 0.0, "y": 0.0, "z": 5.0},
+    "lookAt": {"x": 0, "y": 0, "z": 0},
+    "up": {"x": 0, "y": 1, "z": 0},
+}
+PERCENT_STEPS = 4
+
+
+class StandIns:
+    """Takes the place of `tasks.process.runner.run_step`.
+
+    Attributes:
+        calls: the steps that were carried out.
+        failures: what a step raises, once, after it has reported half of its progress.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.failures: dict[str, BaseException] = {}
+
+    def __call__(self, job: Job, progress: Callable[[int, int, str], None], log: Path, **_: Any) -> Outcome:
+        step = job.function.split(".")[1]
+        self.calls.append(step)
+        progress(PERCENT_STEPS // 2, PERCENT_STEPS, "half")
+        if (error := self.failures.pop(step, None)) is not None:
+            raise error
+        job.out.mkdir(parents=True)
+        record = getattr(self, f"_{step}")(job.out, job.arguments)
+        progress(PERCENT_STEPS, PERCENT_STEPS, "done")
+        return Outcome(record=record, seconds=1.0, peak_memory_bytes=1)
+
+    def _extract(self, out: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+        (out / "extract.json").write_text("{}")
+        (out / "frames.txt").write_bytes(arguments["source"].read_bytes())
+        return {"frames_kept": 3, "warnings": ["Dark frames."]}
+
+    def _sfm(self, out: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert (arguments["extracted"] / "frames.txt").read_bytes() == b"video"
+        for name in ("images", "colmap"):
+            (out / name).mkdir()
+            (out / name / "x").write_text(name)
+        return {"frames_registered": 3}
+
+    def _train(self, out: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert (arguments["posed"] / "images" / "x").is_file()
+        (out / "scene").write_text("scene")
+        return {"num_gaussians": 5}
+
+    def _export(self, out: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert (arguments["trained"] / "scene").is_file()
+        for name in ("scene.ply", "scene.spz", "report.html", "preview.jpg"):
+            (out / name).write_text(name)
+        for name in ("images", "colmap"):
+            (out / name).mkdir()
+            (out / name / "x").write_text(name)
+        (out / "camera.json").write_text(json.dumps(CAMERA))
+        (out / "report.json").write_text(json.dumps({"warnings": ["Dark frames."], "training": {"num_gaussians": 5}}))
+        return {}
