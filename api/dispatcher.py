@@ -25,7 +25,7 @@ from tasks.errors import SplatflowError, TransientError
 
 ROUND_SECONDS = 0.5
 WATCH_SECONDS = 2.0
-PLACES_SHARE = 0.2  # of the time at most: reading a long queue takes seconds
+QUEUE_SHARE = 0.2  # of the time at most for each reading of the queue: when it is long, one takes seconds
 LEADER_PATIENCE_SECONDS = 20.0
 COMPLAIN_SECONDS = 30.0
 log = logging.getLogger("splatflow.dispatcher")
@@ -44,7 +44,7 @@ class Dispatcher:
                 max_attempts=settings.max_attempts,
             ),
         )
-        self._next_watch = self._next_places = 0.0
+        self._next: dict[str, float] = {}
         self._complained: dict[str, float] = {}
 
     def round(self) -> None:
@@ -52,16 +52,17 @@ class Dispatcher:
         self._try("starting runs", lambda: start_due(self._database, self._runs))
         self._try("stopping runs", lambda: stop_due(self._database, self._runs))
         self._try("removing jobs", self._remove)
-        now = time.monotonic()
-        if now >= self._next_watch:
-            self._next_watch = now + WATCH_SECONDS
-            self._try("watching attempts", self._watch.silent_hosts)
-            self._try("watching runs", lambda: self._watch.ended_runs(self._runs))
-        if now >= self._next_places:
-            began = time.monotonic()
-            self._try("reading the queue", lambda: self._watch.places(self._runs))
-            took = time.monotonic() - began
-            self._next_places = time.monotonic() + max(ROUND_SECONDS, took / PLACES_SHARE)
+        self._paced("watching attempts", WATCH_SECONDS, self._watch.silent_hosts)
+        self._paced("watching runs", WATCH_SECONDS, lambda: self._watch.ended_runs(self._runs))
+        self._paced("reading the queue", ROUND_SECONDS, lambda: self._watch.places(self._runs))
+
+    def _paced(self, what: str, seconds: float, act: Callable[[], object]) -> None:
+        began = time.monotonic()
+        if began < self._next.get(what, 0.0):
+            return
+        self._try(what, act)
+        took = time.monotonic() - began
+        self._next[what] = began + max(seconds, took / QUEUE_SHARE)
 
     def _remove(self) -> None:
         entries = remove_objects_due(self._database, self._objects, self._settings.work_folder)

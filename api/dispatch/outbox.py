@@ -1,6 +1,7 @@
 """Carries out what transactions left in the outbox: runs to make, and runs to stop."""
 
 import logging
+import time
 
 from api.dispatch.runs import PrefectUnavailable, Runs
 from storage import dispatching
@@ -8,15 +9,18 @@ from storage.database import Database
 from storage.tables import START, STOP, Outbox, now
 
 BATCH = 25
+START_SECONDS = 2.0  # in one go, so that a slow Prefect does not keep us from looking after attempts
 LOOK_AGAIN_SECONDS = 2.0
 FORCE_AFTER_SECONDS = 30.0  # a worker takes 4 to 8 s to end a run that lives
 log = logging.getLogger("splatflow.dispatcher")
 
 
 def start_due(database: Database, runs: Runs) -> int:
-    """Makes the runs of waiting attempts; returns how many. Prefect being away leaves all for later."""
-    made = 0
+    """Makes the runs of waiting attempts, a batch at most; returns how many. Prefect being away leaves all for later."""
+    made, until = 0, time.monotonic() + START_SECONDS
     for entry in dispatching.due(database, kinds=[START], limit=BATCH):
+        if time.monotonic() > until:
+            break
         job = dispatching.job_to_start(database, entry)
         if job is None:
             dispatching.done(database, entry)

@@ -97,6 +97,17 @@ def test_many_are_started_in_their_order(database: Database, account_id: UUID, r
     assert [run.job_id for run in runs.runs.values()] == ids
 
 
+def test_a_slow_prefect_takes_no_more_than_its_share_of_a_round(
+    database: Database, account_id: UUID, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
+):
+    for _ in range(3):
+        submitted(database, account_id)
+    monkeypatch.setattr("api.dispatch.outbox.START_SECONDS", -1.0)
+    assert start_due(database, runs) == 0
+    monkeypatch.undo()
+    assert start_due(database, runs) == 3
+
+
 def stopping(database: Database, runs: FakeRuns, state: str) -> UUID:
     job_id, run_id = uuid4(), uuid4()
     runs.runs[run_id] = FakeRun(job_id, 1, state=state)

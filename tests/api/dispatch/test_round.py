@@ -21,7 +21,6 @@ from tests.support.databases import counts, job_row, submitted
 def dispatcher(
     database: Database, objects: LocalStore, runs: FakeRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Dispatcher:
-    monkeypatch.setattr(api.dispatcher, "WATCH_SECONDS", 0.0)
     monkeypatch.setattr(api.dispatcher, "ROUND_SECONDS", 0.0)
     return Dispatcher(Settings(data=tmp_path / "data"), database, objects, runs)
 
@@ -99,3 +98,23 @@ def test_the_same_complaint_is_not_repeated_every_round(
     for _ in range(3):
         dispatcher.round()
     assert caplog.text.count("watching runs") == 1
+
+
+def test_a_long_queue_is_read_less_often_than_it_takes(
+    dispatcher: Dispatcher, database: Database, account_id: UUID, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
+):
+    submitted(database, account_id)
+    clock, reads = [0.0], []
+    monkeypatch.setattr(api.dispatcher.time, "monotonic", lambda: clock[0])
+
+    def slow() -> list[UUID]:
+        reads.append(clock[0])
+        clock[0] += 4.0
+        return []
+
+    monkeypatch.setattr(runs, "waiting", slow)
+    for _ in range(100):
+        dispatcher.round()
+        clock[0] += 1.0
+    assert sum(4.0 for _ in reads) <= 0.25 * clock[0]
+    assert len(reads) >= 3
