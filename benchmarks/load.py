@@ -26,6 +26,7 @@ CONNECTIONS = 8
 SECONDS = 10.0
 WARM_UP_SECONDS = 1.0
 PAGE = 1000  # most jobs that one request lists
+MAX_GAUSSIANS = 100_000  # of the job beside the load: what a CPU is given by default
 END = ("Finished", "Failed", "Not found")
 
 
@@ -219,6 +220,7 @@ def submit(target: Target, clip: Path, *, steps: int) -> str:
         upload = client.post("generate-upload-url/", json={"file_extension": clip.suffix}).raise_for_status().json()
         httpx.put(upload["url"], content=clip.read_bytes(), timeout=600, trust_env=False).raise_for_status()
         body = {"blob_name": upload["blob_name"], "title": "Beside the load", "training_num_steps": steps}
+        body["training_max_num_gaussians"] = MAX_GAUSSIANS
         return client.post("submit-job/", json=body).raise_for_status().json()["job_id"]
 
 
