@@ -85,6 +85,7 @@ class JobDetail(Answer):
     has_spz: bool
     camera_data: Camera | None = Field(description="Null until known.")
     current_step: str | None
+    step_percent: int | None = Field(ge=0, le=100, description="Of the current step; null when it does not say.")
     queue_position: int | None
     estimated_time_remaining: int | None = Field(description="Seconds; null when nothing is known.")
     error_code: str | None

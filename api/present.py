@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from storage.tables import FAILED, FINISHED, LOST, QUEUED
+from storage.tables import FAILED, FINISHED, LOST, QUEUED, RUNNING
 
 GENERATING = ("train", "export")
 ENDED = (FINISHED, FAILED, LOST)
@@ -43,7 +43,7 @@ def detail(job: Any, *, remaining_seconds: int | None) -> dict[str, Any]:
         "job_id": str(job.id),
         "title": job.title,
         "status": status_of(job),
-        "percent_complete": 100 if finished else job.percent,
+        "percent_complete": _percent(job),
         "uploaded_at": instant(job.created_at),
         "public": job.public,
         "reconstruction_method": job.reconstruction_method,
@@ -54,6 +54,7 @@ def detail(job: Any, *, remaining_seconds: int | None) -> dict[str, Any]:
         "has_spz": "spz" in files,
         "camera_data": camera(job),
         "current_step": job.step,
+        "step_percent": _step_percent(job),
         "queue_position": job.queue_position if job.state == QUEUED else None,
         "estimated_time_remaining": remaining_seconds,
         "error_code": job.error_code,
@@ -92,6 +93,20 @@ def camera(job: Any) -> dict[str, Any] | None:
     if camera_type is not None:
         shown["cameraType"] = camera_type
     return shown
+
+
+def _percent(job: Any) -> int | None:
+    if job.state == FINISHED:
+        return 100
+    # From the moment that the status says so, also before the training's first word.
+    return 0 if job.percent is None and job.state == RUNNING and job.step in GENERATING else job.percent
+
+
+def _step_percent(job: Any) -> int | None:
+    """How far the current step is, in its own units; unlike the training's percentage it may start over within a step."""
+    if job.state != RUNNING or not job.step_total or job.step_done is None:
+        return None
+    return max(0, min(100, 100 * job.step_done // job.step_total))
 
 
 def instant(moment: datetime | None) -> str | None:

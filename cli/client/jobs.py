@@ -77,7 +77,7 @@ def follow(api: Api, job_id: str, display: Display) -> dict[str, Any]:
         lost_since = (lost_since or time.monotonic()) if status == "Not found" else None
         if lost_since is not None and time.monotonic() - lost_since > LOST_SECONDS:
             raise JobEnded("The deployment has lost the job's run; retry it.", code="lost")
-        percent = job.get("percent_complete") if step == "train" else None
+        percent = job.get("percent_complete" if step == "train" else "step_percent")
         display.advance(percent or 0, 100 if percent is not None else 0, _note(job))
         time.sleep(POLL_SECONDS)
 

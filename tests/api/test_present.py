@@ -51,6 +51,7 @@ def test_the_fields_of_the_reference_come_first():
     [
         ({"state": QUEUED}, None),
         ({"state": RUNNING, "step": "sfm"}, None),
+        ({"state": RUNNING, "step": "train"}, 0),
         ({"state": RUNNING, "step": "train", "percent": 41}, 41),
         ({"state": FAILED, "percent": 41}, 41),
         ({"state": FINISHED, "percent": 41}, 100),
@@ -86,3 +87,17 @@ def test_a_row_of_a_query_is_shown_as_the_object():
     one = job(state=RUNNING, step="train", percent=5, camera_computed=VIEW)
     row = SimpleNamespace(**one.model_dump())
     assert present.detail(row, remaining_seconds=7) == present.detail(one, remaining_seconds=7)
+
+
+@pytest.mark.parametrize(
+    ("values", "percent"),
+    [
+        ({"state": RUNNING, "step": "sfm"}, None),
+        ({"state": RUNNING, "step": "sfm", "step_done": 0, "step_total": 0}, None),
+        ({"state": RUNNING, "step": "sfm", "step_done": 250, "step_total": 1000}, 25),
+        ({"state": RUNNING, "step": "sfm", "step_done": 1001, "step_total": 1000}, 100),
+        ({"state": FAILED, "step": "sfm", "step_done": 250, "step_total": 1000}, None),
+    ],
+)
+def test_percent_of_the_step(values, percent):
+    assert shown(**values)["step_percent"] == percent

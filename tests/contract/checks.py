@@ -30,6 +30,7 @@ REFERENCE = {
 }
 ADDITIVE = {
     "current_step",
+    "step_percent",
     "queue_position",
     "estimated_time_remaining",
     "error_code",
