@@ -22,6 +22,7 @@ from tasks.service.heart import Heart
 from tasks.service.reference import StepReference
 
 PROGRESS_SECONDS = 1.0
+QUICK_SECONDS, QUICK_PERCENT = 0.15, 4  # sooner where there is more to tell, as in a short training
 LOG_SECONDS = 10.0
 STOP_PATIENCE_SECONDS = 3.0
 
@@ -183,17 +184,22 @@ class JobRun:
         """Runs a step's function in a process of its own, tells our database and the run's log how far it is."""
         self.check()
         self.attempt.begin_step(step)
-        next_write = next_log = 0.0
+        written = next_log = 0.0
+        told: int | None = None
+        ended = False
 
         def progress(done: int, total: int, message: str) -> None:
-            nonlocal next_write, next_log
+            nonlocal written, next_log, told, ended
             now = time.monotonic()
+            shown = percent(done, total) if percent is not None else None
+            news = shown is not None and (told is None or shown >= told + QUICK_PERCENT)
             if watch is not None:
                 watch(job.out, done, total)
-            if now >= next_write or done == total:
-                next_write = now + PROGRESS_SECONDS
+            last = done == total and not ended  # some steps go on saying that they are at their end
+            if last or now - written >= (QUICK_SECONDS if news else PROGRESS_SECONDS):
+                written, told, ended = now, shown, done == total
                 try:
-                    self.attempt.progress(done, total, percent(done, total) if percent is not None else None)
+                    self.attempt.progress(done, total, shown)
                 except TransientError as error:  # the next one says it; the step need not stop for that
                     self.log.warning("%s: progress was not written: %s", step, error)
             if now >= next_log:
