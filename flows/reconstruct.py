@@ -25,6 +25,7 @@ from tasks.mask.task import mask
 from tasks.process import device
 from tasks.scale.task import scale
 from tasks.service.heart import Heart
+from tasks.service.patience import patiently
 from tasks.service.reference import ExportReference, StepReference
 from tasks.service.run import JobRun
 from tasks.sfm.task import sfm
@@ -54,7 +55,8 @@ def reconstruct(job_id: str) -> State[Any] | None:
             posed = scale(run, _step(run, sfm, masked))
             trained = _step(run, train, posed)
             result: ExportReference = _step(run, export, extracted, posed, trained)
-            _finish(run, result)
+            patiently(lambda: _finish(run, result), run.log, check=run.check)
+            _clear_up(run)
             show_result(run, result)
     except AttemptLost:
         return Cancelled(message="The job was cancelled, deleted, or given to another attempt.")
@@ -65,17 +67,21 @@ def _step(run: JobRun, step: Task[..., Any], *inputs: Any) -> Any:
     """A step's finished result, made now or by an earlier run; made again when its output is gone from the store."""
     run.check()
     reference = step(run, *inputs)
-    if not run.stored(reference.keys):
-        run.log.warning("%s: its stored output is gone; making it again", step.name)
+    if not patiently(lambda: run.stored(reference.objects), run.log, check=run.check):
+        run.log.warning("%s: its stored output is gone or damaged; making it again", step.name)
         reference = step.with_options(refresh_cache=True)(run, *inputs)
     if isinstance(reference, StepReference):
-        run.end_step(reference.step, reference.seconds)
-        run.attempt.warn([{"code": "pipeline", "step": reference.step, "message": text} for text in reference.warnings])
+        patiently(lambda: _note(run, reference), run.log, check=run.check)
     return reference
 
 
+def _note(run: JobRun, reference: StepReference) -> None:
+    run.end_step(reference.step, reference.seconds)
+    run.attempt.warn([{"code": "pipeline", "step": reference.step, "message": text} for text in reference.warnings])
+
+
 def _finish(run: JobRun, result: ExportReference) -> None:
-    """Makes the outputs visible, then removes what only the attempts needed."""
+    """Makes the outputs visible."""
     attempt = run.attempt
     run.end_step("export", result.seconds)
     told = {warning["message"] for warning in attempt.job().warnings}
@@ -83,6 +89,9 @@ def _finish(run: JobRun, result: ExportReference) -> None:
     attempt.camera(result.camera)
     attempt.preview(result.preview_key)
     attempt.finish(files=result.files, quality=result.quality, scale=None)
+
+
+def _clear_up(run: JobRun) -> None:
     try:
         run.clean()
     except TransientError as error:  # the job is finished all the same

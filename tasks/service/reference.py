@@ -29,9 +29,9 @@ class StepReference:
     warnings: tuple[str, ...] = ()
 
     @property
-    def keys(self) -> list[str]:
-        """The objects that must be there for the output to be of use."""
-        return [self.key]
+    def objects(self) -> dict[str, int]:
+        """The objects that must be there, whole, for the output to be of use: bytes by key."""
+        return {self.key: self.bytes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,6 @@ class ExportReference:
     warnings: tuple[str, ...] = ()
 
     @property
-    def keys(self) -> list[str]:
-        """The objects that must be there for the result to be of use."""
-        return [self.preview_key, *(file["key"] for file in self.files.values())]
+    def objects(self) -> dict[str, int]:
+        """The objects that must be there, whole, for the result to be of use: bytes by key."""
+        return {file["key"]: file["bytes"] for file in self.files.values()}

@@ -162,6 +162,8 @@ class JobRun:
             self.hold()
             self.objects.put_file(store_key, packed, content_type="application/x-tar")
             size = packed.stat().st_size
+            if self.attempt.now() is None:  # deleted meanwhile; another attempt would have use for it
+                self.objects.delete([store_key])
         finally:
             packed.unlink(missing_ok=True)
         return StepReference(
@@ -224,9 +226,14 @@ class JobRun:
         """A step is finished, by this run or by one before it."""
         self.attempt.end_step(step, seconds, made=step in self._made)
 
-    def stored(self, keys: list[str]) -> bool:
-        """Whether all of these objects are there."""
-        return all(self.objects.stat(key) is not None for key in keys)
+    def stored(self, objects: dict[str, int]) -> bool:
+        """Whether all of these objects are there and whole.
+
+        Args:
+            objects: bytes by key.
+        """
+        found = {key: self.objects.stat(key) for key in objects}
+        return all(info is not None and info.bytes == objects[key] for key, info in found.items())
 
     def clean(self) -> None:
         """After the end: removes this machine's copies of the job's steps, and what other attempts left in the store."""

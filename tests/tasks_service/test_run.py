@@ -66,8 +66,9 @@ def test_another_machine_fetches_what_it_lacks(job_run: JobRun, service_settings
     folder = job_run.folder_of(reference)
     assert (folder / "colmap" / "points.bin").read_bytes() == before
     assert [path.name for path in folder.parent.iterdir()] == [KEY]
-    assert job_run.stored(reference.keys)
-    assert not job_run.stored([*reference.keys, "jobs/none"])
+    assert job_run.stored(reference.objects)
+    assert not job_run.stored({**reference.objects, "jobs/none": 1})
+    assert not job_run.stored({key: size + 1 for key, size in reference.objects.items()})
 
 
 def test_a_killed_step_goes_on_from_its_checkpoint(job_run: JobRun):
