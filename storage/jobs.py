@@ -194,7 +194,7 @@ def retry(database: Database, account_id: UUID, job_id: UUID) -> Job:
         job = _row(session, account_id, job_id, lock=True)
         if job.state not in (FAILED, LOST):
             raise WrongState(job.state)
-        job.crashes = 0
+        job.crashes, job.started_at = 0, None
         requeue_in(session, job)
         session.flush()
         return job

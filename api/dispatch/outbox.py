@@ -4,6 +4,7 @@ import logging
 import time
 
 from api.dispatch.runs import PrefectUnavailable, Runs
+from flows import request
 from storage import dispatching
 from storage.database import Database
 from storage.tables import START, STOP, Outbox, now
@@ -26,7 +27,9 @@ def start_due(database: Database, runs: Runs) -> int:
             dispatching.done(database, entry)
             continue
         try:
-            run_id = runs.start(job.id, job.attempt, title=job.title, method=job.reconstruction_method)
+            # A job that was interrupted at work goes before those that have not begun.
+            queue = request.FIRST_QUEUE if job.started_at is not None else request.DEFAULT_QUEUE
+            run_id = runs.start(job.id, job.attempt, title=job.title, method=job.reconstruction_method, queue=queue)
         except PrefectUnavailable:
             dispatching.again(database, entry)
             raise

@@ -70,8 +70,12 @@ class Runs:
         self._deployment_id: UUID | None = None
         self._priorities: dict[str, int] = {}
 
-    def start(self, job_id: UUID, attempt: int, *, title: str, method: str) -> UUID:
-        """The run of an attempt: made now, or by an earlier call that nobody heard of."""
+    def start(self, job_id: UUID, attempt: int, *, title: str, method: str, queue: str) -> UUID:
+        """The run of an attempt: made now, or by an earlier call that nobody heard of.
+
+        Args:
+            queue: one of `flows.request.QUEUES`.
+        """
 
         def make() -> UUID:
             if self._deployment_id is None:
@@ -82,6 +86,7 @@ class Runs:
                 name=request.run_name(title, attempt),
                 tags=request.tags(job_id, attempt, method),
                 idempotency_key=request.idempotency_key(job_id, attempt),
+                work_queue_name=queue,
             )
             return run.id
 

@@ -34,14 +34,16 @@ class FakeRuns(Runs):
         self.runs: dict[UUID, FakeRun] = {}
         self.away = self.deaf = False
         self.broken: set[UUID] = set()
+        self.queues: dict[UUID, str] = {}
         self.stops: list[tuple[UUID, bool]] = []
 
-    def start(self, job_id: UUID, attempt: int, *, title: str, method: str) -> UUID:
+    def start(self, job_id: UUID, attempt: int, *, title: str, method: str, queue: str) -> UUID:
         self._ask()
         run_id = next((r for r, run in self.runs.items() if (run.job_id, run.attempt) == (job_id, attempt)), None)
         if run_id is None:
             run_id = uuid4()
             self.runs[run_id] = FakeRun(job_id, attempt, title)
+            self.queues[run_id] = queue
         if self.deaf:
             raise PrefectUnavailable("The answer was lost.")
         return run_id

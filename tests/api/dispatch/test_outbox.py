@@ -24,6 +24,19 @@ def test_a_submitted_job_gets_its_run(database: Database, account_id: UUID, runs
     assert start_due(database, runs) == 0
 
 
+def test_an_interrupted_job_goes_before_those_that_have_not_begun(database: Database, account_id: UUID, runs: FakeRuns):
+    job_id = submitted(database, account_id)
+    start_due(database, runs)
+    attempt = claim(database, job_id, runs.only(), 1)
+    assert attempt.give_back()
+    start_due(database, runs)
+    assert sorted(runs.queues.values()) == ["default", "high"]
+    jobs.cancel(database, account_id, job_id)
+    jobs.retry(database, account_id, job_id)
+    start_due(database, runs)
+    assert sorted(runs.queues.values()) == ["default", "default", "high"], "who retries waits like everybody"
+
+
 def test_while_prefect_is_away_the_wish_waits(database: Database, account_id: UUID, runs: FakeRuns):
     submitted(database, account_id)
     runs.away = True
@@ -54,7 +67,7 @@ def test_a_run_that_claimed_before_it_was_noted_is_left_alone(
 
     def and_claim(*given):
         job = begun(*given)
-        run_id = runs.start(job_id, 1, title="", method="")
+        run_id = runs.start(job_id, 1, title="", method="", queue="default")
         claim(database, job_id, run_id, 1)
         return job
 

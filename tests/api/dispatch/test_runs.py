@@ -84,9 +84,9 @@ def runs_of(client: FakeClient) -> Runs:
 def test_a_run_is_asked_for_with_the_jobs_id_and_nothing_else():
     client, job_id = FakeClient([]), uuid4()
     runs = runs_of(client)
-    first = runs.start(job_id, 2, title="Fox", method="colmap")
-    assert runs.start(job_id, 2, title="Fox", method="colmap") == first
-    assert runs.start(job_id, 3, title="Fox", method="colmap") != first
+    first = runs.start(job_id, 2, title="Fox", method="colmap", queue="default")
+    assert runs.start(job_id, 2, title="Fox", method="colmap", queue="default") == first
+    assert runs.start(job_id, 3, title="Fox", method="colmap", queue="default") != first
     asked = client.calls[0]
     assert asked["parameters"] == {"job_id": str(job_id)}
     assert asked["name"] == "Fox (attempt 2)"
@@ -96,12 +96,12 @@ def test_a_run_is_asked_for_with_the_jobs_id_and_nothing_else():
 def test_a_deployment_that_is_missing_or_was_made_anew_is_looked_for_again():
     client = FakeClient([])
     runs = runs_of(client)
-    runs.start(uuid4(), 1, title="", method="")
+    runs.start(uuid4(), 1, title="", method="", queue="default")
     client.deployed = False
     with pytest.raises(PrefectUnavailable, match="no deployment"):
-        runs.start(uuid4(), 1, title="", method="")
+        runs.start(uuid4(), 1, title="", method="", queue="default")
     client.deployed = True
-    runs.start(uuid4(), 1, title="", method="")
+    runs.start(uuid4(), 1, title="", method="", queue="default")
 
 
 def test_pending_first_then_priority_then_time():
@@ -178,7 +178,7 @@ def test_a_server_that_does_not_answer_is_one_error(error: Exception):
     client.error = error
     state = RunState(state="RUNNING", message="", age_seconds=0)
     for ask in (
-        lambda: runs.start(uuid4(), 1, title="", method=""),
+        lambda: runs.start(uuid4(), 1, title="", method="", queue="default"),
         lambda: runs.states([uuid4()]),
         lambda: runs.of_job(uuid4()),
         lambda: runs.waiting(),
