@@ -105,7 +105,8 @@ class Watched:
     def log(self) -> list[tuple[int, str]]:
         """What its runs have logged: (attempt, message)."""
         pattern = re.compile(rf"Flow run '{re.escape(self.title)}(?: \(attempt (\d+)\))?' - (.*)")
-        lines = (self.group.data / "logs" / "flows.log").read_text(errors="replace").splitlines()
+        log = self.group.data / "logs" / "flows.log"  # there from the first run on
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         return [(int(hit[1] or 1), hit[2]) for line in lines if (hit := pattern.search(line))]
 
     def made(self) -> dict[str, int]:
