@@ -10,7 +10,7 @@ from tests.support.group import ROOT
 from tests.support.postgres import programs
 from tests.support.s3_server import rclone
 
-CORE = ("life", "upload", "submit", "idempotency", "download", "end_of_a_job", "delete")
+CORE = ("life", "upload", "submit", "idempotency", "download", "end_of_a_job", "delete", "secrets", "traces")
 
 
 def suite(*files: str) -> None:

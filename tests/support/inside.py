@@ -1,0 +1,67 @@
+"""What a group of our own keeps, looked at from behind: rows, objects, and what Prefect shows."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import sqlalchemy
+from minio import Minio
+
+from tests.support.group import Group
+
+SHOWN = ("flow_runs", "logs", "artifacts", "task_runs", "deployments", "work_pools")
+
+
+def rows(group: Group) -> Iterator[tuple[str, str]]:
+    """Table and text of every row of our database."""
+    url = group.environment.get("SPLATFLOW_DATABASE_URL", f"sqlite:///{group.data / 'splatflow.db'}")
+    engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    try:
+        with engine.connect() as connection:
+            names = sqlalchemy.inspect(connection).get_table_names()
+            assert {"job", "apikey", "outbox"} <= set(names)
+            for name in names:
+                table = sqlalchemy.Table(name, sqlalchemy.MetaData(), autoload_with=connection)
+                for row in connection.execute(sqlalchemy.select(table)):
+                    yield name, repr(tuple(row))
+    finally:
+        engine.dispose()
+
+
+def object_names(group: Group) -> list[str]:
+    """Keys of all objects."""
+    if group.environment.get("SPLATFLOW_OBJECT_STORE") != "s3":
+        folder = group.data / "objects"
+        return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    of = group.environment
+    endpoint = of["SPLATFLOW_S3_ENDPOINT"]
+    client = Minio(
+        endpoint.partition("://")[2] or endpoint,
+        access_key=of["SPLATFLOW_S3_ACCESS_KEY"],
+        secret_key=of["SPLATFLOW_S3_SECRET_KEY"],
+        region=of["SPLATFLOW_S3_REGION"],
+        secure=endpoint.startswith("https://"),
+    )
+    return [str(found.object_name) for found in client.list_objects("splatflow", recursive=True)]
+
+
+def shown(group: Group) -> dict[str, httpx.Response]:
+    """What Prefect's API tells whoever reaches it, by kind."""
+    found: dict[str, httpx.Response] = {}
+    for kind in SHOWN:
+        answer = httpx.post(f"{group.prefect_url}/api/{kind}/filter", json={}, timeout=30)
+        found[kind] = answer.raise_for_status()
+    return found
+
+
+def traces(group: Group, *words: str) -> list[str]:
+    """Where any of the words still stands: in a row, an object's key, a work folder, or what Prefect shows."""
+
+    def has(text: str) -> bool:
+        return any(word in text or word.replace("-", "") in text for word in words)
+
+    kept: Any = [f"row of {table}" for table, row in rows(group) if has(row)]
+    kept += [f"object {name}" for name in object_names(group) if has(name)]
+    kept += [f"{kind} of Prefect" for kind, answer in shown(group).items() if has(answer.text)]
+    kept += [f"folder {path.name}" for path in (group.data / "work").iterdir() if has(path.name)]
+    return kept
