@@ -16,7 +16,7 @@ from tests.service.watched import Watched, as_json, prefect
 from tests.support.group import Group
 
 pytestmark = pytest.mark.campaign
-LONG = 2500  # steps: enough for a checkpoint after 20 s, and for a good deal of training after it
+LONG = 5000  # steps: enough for a checkpoint after 20 s, and for a good deal of training after it
 NOTICED_WITHIN_SECONDS = 120
 STOPPED_WITHIN_SECONDS = 10
 TARGETS = ("flow", "host", "worker", "prefect", "api", "dispatcher")

@@ -73,7 +73,12 @@ class Watched:
     def until_checkpoint(self) -> None:
         """Waits until the training has left a checkpoint to go on from."""
         folder = self.folder / "train"
-        wait_for(lambda: list(folder.glob("*.part/checkpoint.pt")), END_SECONDS, "the training left no checkpoint")
+
+        def left() -> bool:
+            assert self.detail()["status"] not in ENDED, "the training ended before its first checkpoint"
+            return any(folder.glob("*.part/checkpoint.pt"))
+
+        wait_for(left, END_SECONDS, "the training left no checkpoint")
 
     def until_attempt(self, number: int, seconds: float) -> None:
         """Waits until the job was given to an attempt."""
