@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("api", "cli", "dashboards", "flows", "storage", "tasks")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -39,7 +40,7 @@ def test_the_wheel_holds_all_that_runs(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
     sources = {
         str(path.relative_to(ROOT))
-        for room in ("tasks", "cli")
+        for room in ROOMS
         for path in (ROOT / room).rglob("*")
         if path.is_file() and not {"__pycache__", "csrc"} & set(path.parts) and path.suffix not in (".pyc", ".so")
     }
@@ -52,7 +53,7 @@ def test_the_wheel_holds_all_that_runs(wheel: zipfile.ZipFile) -> None:
 
 def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
     for name in wheel.namelist():
-        assert name.split("/")[0] in ("tasks", "cli", f"splatflow-{PROJECT['version']}.dist-info"), name
+        assert name.split("/")[0] in (*ROOMS, f"splatflow-{PROJECT['version']}.dist-info"), name
         assert "csrc" not in name.split("/"), name
         assert not name.endswith((".cpp", ".h", ".inl", ".pyc", ".mp4", ".o", ".a")), name
     assert sum(info.file_size for info in wheel.infolist()) < 20_000_000
