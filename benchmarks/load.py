@@ -97,8 +97,7 @@ def _show_rest(data: Path) -> None:
 def _measure_group(database: Database, url: str, args: argparse.Namespace) -> None:
     own = fill(database, 0)
     job_target, rows_left = Target(url=url, key=own["key"]), load_group.rows_left_of(database, own["account"])
-    blob_name = load_jobs.upload(job_target, args.clip)
-    lines = load_jobs.first_line_seconds(job_target, blob_name, rows_left, times=5)
+    lines = load_jobs.first_line_seconds(job_target, args.clip, rows_left, times=5)
     print(
         f"\nFrom submit to the first line of its run (least, median, most of 5): {load_jobs.told(lines)}\n", flush=True
     )
@@ -108,6 +107,7 @@ def _measure_group(database: Database, url: str, args: argparse.Namespace) -> No
     print(f"Jobs: {filled['jobs']}")
     asyncio.run(rates(target, connections=args.connections, seconds=args.seconds))
 
+    blob_name = load_jobs.upload(job_target, args.clip)
     figures = asyncio.run(load_jobs.submits(job_target, blob_name, connections=args.connections, seconds=2.0))
     print(f"\n{HEADING}\n{figures.markdown()}", flush=True)
     count, seconds = load_jobs.delete_all(job_target, rows_left)

@@ -71,10 +71,11 @@ def detail(client: httpx.Client, job: str) -> dict[str, Any]:
     return client.get(f"jobs/{job}/").raise_for_status().json()
 
 
-def first_line_seconds(target: Target, blob_name: str, rows_left: RowsLeft, *, times: int) -> list[float]:
+def first_line_seconds(target: Target, clip: Path, rows_left: RowsLeft, *, times: int) -> list[float]:
     """From a submit to the moment that its run has claimed the job and writes its first line; one job after the other."""
     found = []
     for _ in range(times):
+        blob_name = upload(target, clip)  # the last one went with its job
         with target.client() as client:
             begin = time.perf_counter()
             job = submit(client, blob_name, steps=STEPS)
