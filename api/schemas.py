@@ -3,6 +3,7 @@
 What clients get is in `api.answers`.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -33,6 +34,12 @@ def _extension(text: str) -> str:
     if extension is None:
         raise ValueError
     return extension
+
+
+def _in_any_case(words: Iterable[str]) -> str:
+    """A pattern of JSON Schema, which knows no flag for it."""
+    letters = ("".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in word) for word in words)
+    return rf"^\.?({'|'.join(letters)})$"
 
 
 class Body(BaseModel):
@@ -69,7 +76,12 @@ class UploadRequest(Body):
     file_extension: Annotated[
         str,
         AfterValidator(_extension),
-        Field(description=f"One of {', '.join(EXTENSIONS)}; a leading dot and upper case are fine.", examples=["mp4"]),
+        Field(
+            description=f"One of {', '.join(EXTENSIONS)}; a leading dot and upper case are fine.",
+            examples=["mp4"],
+            # For the description only: the check is `normal_extension`.
+            json_schema_extra={"pattern": _in_any_case(EXTENSIONS)},
+        ),
     ]
 
 
