@@ -26,7 +26,7 @@ from tasks.errors import SplatflowError, TransientError
 ROUND_SECONDS = 0.5
 WATCH_SECONDS = 2.0
 QUEUE_SHARE = 0.2  # of the time at most for each reading of the queue: when it is long, one takes seconds
-LEADER_PATIENCE_SECONDS = 20.0
+LEADER_PATIENCE_SECONDS = 8.0  # two that act at once do no harm: rows are fenced, runs have idempotency keys
 COMPLAIN_SECONDS = 30.0
 log = logging.getLogger("splatflow.dispatcher")
 
