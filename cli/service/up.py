@@ -61,6 +61,8 @@ def start(
     from storage.settings import load_settings
 
     settings = load_settings()
+    if os.environ.get("SPLATFLOW_SIGNING_SECRET"):  # else the folder's own is used, which nobody knows
+        settings.model_copy(update={"api_host": host or settings.api_host}).refuse_unsafe()
     folder.make()
     host, api_port = host or settings.api_host, settings.api_port if api_port is None else api_port
     prefect_port = PREFECT_PORT if prefect_port is None else prefect_port

@@ -281,3 +281,16 @@ def test_state_files_that_say_nothing_are_no_state(tmp_path: Path) -> None:
     for text in ("", "[]", '{"pid": 1}', "null"):
         (folder.run / "state.json").write_text(text)
         assert folder.state() is None
+
+
+@pytest.mark.parametrize("secret", ["not-a-secret", "short"])
+def test_a_secret_that_others_know_is_refused_before_anything_is_made(
+    host: Host, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPLATFLOW_SIGNING_SECRET", secret)
+    refused = host.up("--host", "0.0.0.0")
+    assert refused.returncode == 2
+    assert "error [bad_option]" in refused.stderr
+    assert "SPLATFLOW_SIGNING_SECRET" in refused.stderr
+    assert secret not in refused.stdout
+    assert not host.data.exists()
