@@ -1,5 +1,6 @@
 """What a group of our own keeps, looked at from behind: rows, objects, and what Prefect shows."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from minio import Minio
 
 from tests.support.group import Group
 
+PAGE = 200  # the most that Prefect gives at once
 SHOWN = ("flow_runs", "logs", "artifacts", "task_runs", "deployments", "work_pools")
 
 
@@ -45,13 +47,20 @@ def object_names(group: Group) -> list[str]:
     return [str(found.object_name) for found in client.list_objects("splatflow", recursive=True)]
 
 
-def shown(group: Group) -> dict[str, httpx.Response]:
-    """What Prefect's API tells whoever reaches it, by kind."""
-    found: dict[str, httpx.Response] = {}
-    for kind in SHOWN:
-        answer = httpx.post(f"{group.prefect_url}/api/{kind}/filter", json={}, timeout=30)
-        found[kind] = answer.raise_for_status()
-    return found
+def shown(group: Group) -> dict[str, list[dict[str, Any]]]:
+    """All that Prefect's API tells whoever reaches it, by kind."""
+    with httpx.Client(base_url=f"{group.prefect_url}/api/", timeout=30) as client:
+        return {kind: list(_pages(client, f"{kind}/filter")) for kind in SHOWN}
+
+
+def _pages(client: httpx.Client, path: str) -> Iterator[dict[str, Any]]:
+    offset = 0
+    while True:
+        page = client.post(path, json={"limit": PAGE, "offset": offset}).raise_for_status().json()
+        yield from page
+        if len(page) < PAGE:
+            return
+        offset += PAGE
 
 
 def traces(group: Group, *words: str) -> list[str]:
@@ -62,6 +71,6 @@ def traces(group: Group, *words: str) -> list[str]:
 
     kept: Any = [f"row of {table}" for table, row in rows(group) if has(row)]
     kept += [f"object {name}" for name in object_names(group) if has(name)]
-    kept += [f"{kind} of Prefect" for kind, answer in shown(group).items() if has(answer.text)]
+    kept += [f"{kind} of Prefect" for kind, items in shown(group).items() if has(json.dumps(items))]
     kept += [f"folder {path.name}" for path in (group.data / "work").iterdir() if has(path.name)]
     return kept
