@@ -129,6 +129,8 @@ def _step(job: dict[str, Any]) -> str:
 
 
 def _note(job: dict[str, Any]) -> str:
-    remaining = job.get("estimated_time_remaining")
+    # Training is nearly the last step, and the display tells its own time remaining from the recent pace.
+    training = job["status"] == "Generating 3D scene"
+    remaining = None if training else job.get("estimated_time_remaining")
     left = f", about {duration(remaining)} left in all" if remaining is not None else ""
     return job["status"] + left
