@@ -18,17 +18,8 @@ from storage.tables import FINISHED
 
 router = APIRouter(prefix=BASE, tags=["Files"])
 
-# Kind -> the file it is saved as, and its content type.
-KINDS = {
-    "ply": ("scene.ply", "application/octet-stream"),
-    "spz": ("scene.spz", "application/octet-stream"),
-    "report": ("report.json", "application/json"),
-    "report_html": ("report.html", "text/html; charset=utf-8"),
-    "colmap": ("colmap.zip", "application/zip"),
-    "camera": ("camera.json", "application/json"),
-}
-_NAMES = [f'"{kind}"' for kind in KINDS]
-FileType = Annotated[str, Path(description=f"One of {', '.join(KINDS)}.")]
+_NAMES = [f'"{kind}"' for kind in naming.FILES]
+FileType = Annotated[str, Path(description=f"One of {', '.join(naming.FILES)}.")]
 BAD_KIND = f"Invalid file type. Must be {', '.join(_NAMES[:-1])} or {_NAMES[-1]}"
 REDIRECT = {302: {"description": "`Location` is the file's URL, valid for 15 minutes."}}
 
@@ -43,12 +34,12 @@ async def download(request: Request, job_id: JobId, file_type: FileType) -> Resp
     """Get the URL of an output file, as a redirect."""
 
     def target(service: Service, job: Any, base: str) -> str:
-        if file_type not in KINDS:
+        if file_type not in naming.FILES:
             raise errors.bad_value(BAD_KIND, "file_type")
         file = job.files.get(file_type) if job.state == FINISHED else None
         if file is None:
             raise errors.ApiError(404, "file_not_available", f"{_spoken(file_type)} file not available for this job")
-        name, content_type = KINDS[file_type]
+        name, content_type = naming.FILES[file_type]
         return service.objects.signed_get(
             file["key"],
             seconds=service.settings.download_url_seconds,

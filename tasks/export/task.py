@@ -15,14 +15,6 @@ from tasks.service.run import JobRun
 
 STEP = "export"
 FIRST_PERCENT, LAST_PERCENT = 98, 99
-FILES = {  # kind -> file and content type
-    "ply": ("scene.ply", "application/octet-stream"),
-    "spz": ("scene.spz", "application/octet-stream"),
-    "report": ("report.json", "application/json"),
-    "report_html": ("report.html", "text/html; charset=utf-8"),
-    "colmap": ("colmap.zip", "application/zip"),
-    "camera": ("camera.json", "application/json"),
-}
 PREVIEW = "preview.jpg"
 
 
@@ -49,7 +41,7 @@ def export(run: JobRun, extracted: StepReference, posed: StepReference, trained:
     )
     archive.zip_folders(out, ("images", "colmap"), out / "colmap.zip")
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
-    files = {kind: _store(run, out / name, content_type) for kind, (name, content_type) in FILES.items()}
+    files = {kind: _store(run, out / name, content_type) for kind, (name, content_type) in naming.FILES.items()}
     preview = _store(run, out / PREVIEW, "image/jpeg")
     return ExportReference(
         digest=trained.digest,
