@@ -166,15 +166,6 @@ def attempt_died(database: Database, seen: OpenJob, *, max_attempts: int, reason
 
 def run_cancelled(database: Database, seen: OpenJob) -> None:
     """Somebody cancelled the run in Prefect: the job ends as one that its owner cancelled."""
-    _end_if_unchanged(database, seen, error_code=CANCELLED, error_message=CANCELLED_MESSAGE)
-
-
-def run_failed(database: Database, seen: OpenJob, *, message: str) -> None:
-    """The run ended as failed without a word in our row."""
-    _end_if_unchanged(database, seen, error_code="internal", error_message=message)
-
-
-def _end_if_unchanged(database: Database, seen: OpenJob, *, error_code: str, error_message: str) -> None:
     with database.write() as session:
         query = select(Job).where(
             col(Job.id) == seen.id,
@@ -184,7 +175,7 @@ def _end_if_unchanged(database: Database, seen: OpenJob, *, error_code: str, err
         )
         job = session.scalars(query.with_for_update()).first()
         if job is not None:
-            end_in(session, job, error_code=error_code, error_message=error_message)
+            end_in(session, job, error_code=CANCELLED, error_message=CANCELLED_MESSAGE)
 
 
 def run_lost(database: Database, seen: OpenJob) -> None:

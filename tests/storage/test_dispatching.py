@@ -199,18 +199,17 @@ def test_the_dead_attempts_run_is_stopped(database: Database, account_id: UUID):
     assert [entry.run_id for entry in outbox(database, STOP)] == [run_id]
 
 
-def test_a_run_cancelled_or_failed_in_prefect_ends_its_own_job_only(database: Database, account_id: UUID):
+def test_a_run_cancelled_in_prefect_ends_its_own_job_only(database: Database, account_id: UUID):
     job_id = submitted(database, account_id)
     at_work(database, job_id)
     old = seen(database, job_id)
     died(database, job_id)
     at_work(database, job_id)
     dispatching.run_cancelled(database, old)
-    dispatching.run_failed(database, old, message="X.")
     assert job_row(database, job_id).state == RUNNING
-    dispatching.run_failed(database, seen(database, job_id), message="X.")
+    dispatching.run_cancelled(database, seen(database, job_id))
     job = job_row(database, job_id)
-    assert (job.state, job.error_code, job.error_message) == (FAILED, "internal", "X.")
+    assert (job.state, job.error_code, job.error_message) == (FAILED, jobs.CANCELLED, jobs.CANCELLED_MESSAGE)
 
 
 def test_a_lost_run_leaves_a_job_that_ended_and_can_be_retried(database: Database, account_id: UUID):
