@@ -29,7 +29,14 @@ def start_due(database: Database, runs: Runs) -> int:
         try:
             # A job that was interrupted at work goes before those that have not begun.
             queue = request.FIRST_QUEUE if job.started_at is not None else request.DEFAULT_QUEUE
-            run_id = runs.start(job.id, job.attempt, title=job.title, method=job.reconstruction_method, queue=queue)
+            run_id = runs.start(
+                job.id,
+                job.attempt,
+                title=job.title,
+                method=job.reconstruction_method,
+                queue=queue,
+                waiting_since=entry.created_at,
+            )
         except PrefectUnavailable:
             dispatching.again(database, entry)
             raise

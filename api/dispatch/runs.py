@@ -25,7 +25,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-from prefect.states import Cancelled, Cancelling
+from prefect.states import Cancelled, Cancelling, Scheduled
 
 from flows import request
 from tasks.errors import TransientError
@@ -70,11 +70,14 @@ class Runs:
         self._deployment_id: UUID | None = None
         self._priorities: dict[str, int] = {}
 
-    def start(self, job_id: UUID, attempt: int, *, title: str, method: str, queue: str) -> UUID:
+    def start(
+        self, job_id: UUID, attempt: int, *, title: str, method: str, queue: str, waiting_since: datetime
+    ) -> UUID:
         """The run of an attempt: made now, or by an earlier call that nobody heard of.
 
         Args:
             queue: one of `flows.request.QUEUES`.
+            waiting_since: its place among those that wait, also when earlier calls failed and later jobs' did not.
         """
 
         def make() -> UUID:
@@ -87,6 +90,7 @@ class Runs:
                 tags=request.tags(job_id, attempt, method),
                 idempotency_key=request.idempotency_key(job_id, attempt),
                 work_queue_name=queue,
+                state=Scheduled(scheduled_time=waiting_since),
             )
             return run.id
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
@@ -19,6 +19,7 @@ class FakeRun:
     title: str = ""
     state: str = "SCHEDULED"
     age_seconds: float = 0.0
+    since: datetime = datetime.min.replace(tzinfo=UTC)
 
 
 class FakeRuns(Runs):
@@ -37,12 +38,14 @@ class FakeRuns(Runs):
         self.queues: dict[UUID, str] = {}
         self.stops: list[tuple[UUID, bool]] = []
 
-    def start(self, job_id: UUID, attempt: int, *, title: str, method: str, queue: str) -> UUID:
+    def start(
+        self, job_id: UUID, attempt: int, *, title: str, method: str, queue: str, waiting_since: datetime
+    ) -> UUID:
         self._ask()
         run_id = next((r for r, run in self.runs.items() if (run.job_id, run.attempt) == (job_id, attempt)), None)
         if run_id is None:
             run_id = uuid4()
-            self.runs[run_id] = FakeRun(job_id, attempt, title)
+            self.runs[run_id] = FakeRun(job_id, attempt, title, since=waiting_since)
             self.queues[run_id] = queue
         if self.deaf:
             raise PrefectUnavailable("The answer was lost.")
@@ -58,7 +61,8 @@ class FakeRuns(Runs):
 
     def waiting(self) -> list[UUID]:
         self._ask()
-        return [run_id for run_id, run in self.runs.items() if run.state in ("SCHEDULED", "PENDING")]
+        waiting = [run_id for run_id, run in self.runs.items() if run.state in ("SCHEDULED", "PENDING")]
+        return sorted(waiting, key=lambda run_id: self.runs[run_id].since)
 
     def stop(self, run_id: UUID, state: RunState, *, force: bool) -> None:
         self._ask()

@@ -1,5 +1,6 @@
 """Runs are made once and stopped for good, whatever Prefect does meanwhile."""
 
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -48,6 +49,21 @@ def test_while_prefect_is_away_the_wish_waits(database: Database, account_id: UU
     assert start_due(database, runs) == 1
 
 
+def test_who_came_first_starts_first_also_when_making_its_run_failed_once(
+    database: Database, account_id: UUID, runs: FakeRuns
+):
+    first = submitted(database, account_id)
+    runs.away = True
+    with pytest.raises(PrefectUnavailable):
+        start_due(database, runs)
+    runs.away = False
+    second = submitted(database, account_id)
+    start_due(database, runs)
+    pass_seconds(database, 60)
+    start_due(database, runs)
+    assert [runs.runs[run_id].job_id for run_id in runs.waiting()] == [first, second]
+
+
 def test_a_run_whose_making_was_not_heard_of_is_found_again(database: Database, account_id: UUID, runs: FakeRuns):
     job_id = submitted(database, account_id)
     runs.deaf = True
@@ -67,7 +83,7 @@ def test_a_run_that_claimed_before_it_was_noted_is_left_alone(
 
     def and_claim(*given):
         job = begun(*given)
-        run_id = runs.start(job_id, 1, title="", method="", queue="default")
+        run_id = runs.start(job_id, 1, title="", method="", queue="default", waiting_since=datetime.now(UTC))
         claim(database, job_id, run_id, 1)
         return job
 

@@ -13,6 +13,8 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from api.dispatch.runs import PAGE, PrefectUnavailable, Runs, RunState
 from flows import request
 
+SINCE = datetime(2026, 11, 24, 9, tzinfo=UTC)
+
 
 def flow_run(
     state: StateType, *, seconds_ago: float = 60, queue: str = "default", job_id: UUID | None = None
@@ -84,24 +86,25 @@ def runs_of(client: FakeClient) -> Runs:
 def test_a_run_is_asked_for_with_the_jobs_id_and_nothing_else():
     client, job_id = FakeClient([]), uuid4()
     runs = runs_of(client)
-    first = runs.start(job_id, 2, title="Fox", method="colmap", queue="default")
-    assert runs.start(job_id, 2, title="Fox", method="colmap", queue="default") == first
-    assert runs.start(job_id, 3, title="Fox", method="colmap", queue="default") != first
+    first = runs.start(job_id, 2, title="Fox", method="colmap", queue="default", waiting_since=SINCE)
+    assert runs.start(job_id, 2, title="Fox", method="colmap", queue="default", waiting_since=SINCE) == first
+    assert runs.start(job_id, 3, title="Fox", method="colmap", queue="default", waiting_since=SINCE) != first
     asked = client.calls[0]
     assert asked["parameters"] == {"job_id": str(job_id)}
     assert asked["name"] == "Fox (attempt 2)"
     assert request.attempt_of(asked["tags"]) == 2
+    assert asked["state"].state_details.scheduled_time == SINCE
 
 
 def test_a_deployment_that_is_missing_or_was_made_anew_is_looked_for_again():
     client = FakeClient([])
     runs = runs_of(client)
-    runs.start(uuid4(), 1, title="", method="", queue="default")
+    runs.start(uuid4(), 1, title="", method="", queue="default", waiting_since=SINCE)
     client.deployed = False
     with pytest.raises(PrefectUnavailable, match="no deployment"):
-        runs.start(uuid4(), 1, title="", method="", queue="default")
+        runs.start(uuid4(), 1, title="", method="", queue="default", waiting_since=SINCE)
     client.deployed = True
-    runs.start(uuid4(), 1, title="", method="", queue="default")
+    runs.start(uuid4(), 1, title="", method="", queue="default", waiting_since=SINCE)
 
 
 def test_pending_first_then_priority_then_time():
@@ -178,7 +181,7 @@ def test_a_server_that_does_not_answer_is_one_error(error: Exception):
     client.error = error
     state = RunState(state="RUNNING", message="", age_seconds=0)
     for ask in (
-        lambda: runs.start(uuid4(), 1, title="", method="", queue="default"),
+        lambda: runs.start(uuid4(), 1, title="", method="", queue="default", waiting_since=SINCE),
         lambda: runs.states([uuid4()]),
         lambda: runs.of_job(uuid4()),
         lambda: runs.waiting(),
