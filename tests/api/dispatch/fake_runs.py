@@ -11,6 +11,8 @@ from api.dispatch.runs import PrefectUnavailable, Runs, RunState
 from storage.database import Database
 from storage.tables import Outbox
 
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
 
 @dataclass
 class FakeRun:
@@ -19,7 +21,7 @@ class FakeRun:
     title: str = ""
     state: str = "SCHEDULED"
     age_seconds: float = 0.0
-    since: datetime = datetime.min.replace(tzinfo=UTC)
+    since: datetime = LONG_AGO
 
 
 class FakeRuns(Runs):
