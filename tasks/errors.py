@@ -19,7 +19,8 @@
     │   ├── CaptureError                readable, but no scene can be made of it
     │   │   ├── TooFewFrames            too_few_frames
     │   │   ├── NoParallax              no_parallax         the camera only turned, or stood still
-    │   │   └── TooLittleOverlap        too_little_overlap  the views don't connect
+    │   │   ├── TooLittleOverlap        too_little_overlap  the views don't connect
+    │   │   └── NoSubject               no_subject          background removal found nothing to keep
     │   ├── BadPosedInput               bad_posed_input     images/ and colmap/ don't fit each other
     │   ├── BadScene                    bad_scene           a PLY or SPZ that can't be read
     │   └── BadOption                   bad_option          an option out of range
@@ -27,7 +28,10 @@
     │   ├── DiskFull                    disk_full
     │   ├── OutputUnwritable            output_unwritable
     │   ├── OutOfMemory                 out_of_memory
-    │   └── DeviceUnavailable           device_unavailable  CUDA asked for and not there
+    │   ├── DeviceUnavailable           device_unavailable  CUDA asked for and not there
+    │   ├── MaskModelMissing            mask_model_missing  no model file for background removal
+    │   ├── MaskModelUnusable           mask_model_unusable not ONNX, or not a segmentation model
+    │   └── MeshUnavailable             mesh_unavailable    Open3D or a system library that it needs is missing
     └── TransientError                  transient           worth trying again as it is
 
 Anything else that escapes is a defect of ours. Slugs never change; sentences may.
@@ -126,6 +130,10 @@ class TooLittleOverlap(CaptureError):
     slug = "too_little_overlap"
 
 
+class NoSubject(CaptureError):
+    slug = "no_subject"
+
+
 class BadPosedInput(InputError):
     slug = "bad_posed_input"
 
@@ -158,6 +166,18 @@ class OutOfMemory(MachineError):
 
 class DeviceUnavailable(MachineError):
     slug = "device_unavailable"
+
+
+class MaskModelMissing(MachineError):
+    slug = "mask_model_missing"
+
+
+class MaskModelUnusable(MachineError):
+    slug = "mask_model_unusable"
+
+
+class MeshUnavailable(MachineError):
+    slug = "mesh_unavailable"
 
 
 class TransientError(SplatflowError):

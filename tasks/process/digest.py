@@ -17,7 +17,10 @@ SHARED_ROOMS = ("geometry", "gaussians")
 LIBRARIES = {
     "extract": ("av", "numpy", "opencv-python-headless", "pillow", "pi-heif"),
     "sfm": ("pycolmap", "numpy", "scipy", "opencv-python-headless"),
+    "mask": ("rembg", "onnxruntime", "numpy", "opencv-python-headless"),
+    "scale": ("pupil-apriltags", "pycolmap", "numpy", "scipy"),
     "train": ("torch", "numpy", "scipy"),
+    "mesh": ("torch", "numpy", "open3d-cpu", "open3d", "trimesh"),
 }
 SERVICE_SOURCE = "task.py"  # how a step is called by the service; decides nothing about its output
 SOURCE_SUFFIXES = {".py", ".cpp", ".h", ".inl", ".cu", ".so"}

@@ -17,12 +17,13 @@ import pycolmap
 
 from tasks.errors import DiskFull, OutputUnwritable
 from tasks.geometry.cameras import rays_from_pixels
+from tasks.geometry.pinhole import Pinhole, fit_pinhole
 from tasks.sfm import checks
 from tasks.sfm.capture import Capture, read_capture
 from tasks.sfm.ladder import climb
 from tasks.sfm.options import SfmOptions, SfmRecord
 from tasks.sfm.orient import orient
-from tasks.sfm.undistort import Pinhole, fit_pinhole, undistort_all
+from tasks.sfm.undistort import undistort_all
 
 Progress = Callable[[int, int, str], None]
 TOTAL = 1000

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from tasks.errors import BadOption, DiskFull, NoParallax, OutputUnwritable
 from tasks.geometry.cameras import pixel_grid, pixels_from_rays, rays_from_pixels
+from tasks.geometry.pinhole import fit_pinhole, remap_tables
 from tasks.sfm.checks import measure_parallax, ranges, require_parallax
 from tasks.sfm.child import run_in_child
 from tasks.sfm.features import detect, root_sift, spread_selection
@@ -28,7 +29,6 @@ from tasks.sfm.orient import orient, poses
 from tasks.sfm.pairs import exhaustive_pairs, sequential_pairs
 from tasks.sfm.retrieval import propose, similarity_matrix
 from tasks.sfm.step import fresh_folder
-from tasks.sfm.undistort import fit_pinhole, remap_tables
 from tasks.sfm.upright import find_gravity
 
 
