@@ -51,9 +51,10 @@ def place_posed_views(
     model: pycolmap.Reconstruction,
     *,
     link: bool,
+    write_model: bool = False,
     progress: Callable[[int, int], None],
 ) -> int:
-    """`out/images` and `out/colmap` with the posed views of the model; returns their number.
+    """`out/images` and `out/colmap` with the posed views of the model, `out/masks` with their masks; returns their number.
 
     Views whose long side is over 1,600 px are scaled down to it, and the model with them, so that the result agrees with
     its metrics; everything else is taken over byte for byte.
@@ -62,6 +63,7 @@ def place_posed_views(
         posed: has `images/` and `colmap/`.
         out: an existing folder.
         model: `posed/colmap`, with poses.
+        write_model: the model is not any more what `posed/colmap` holds.
         link: files may share their bytes with the input. Not for a client's own folder: what is edited in the result
             must not change there.
         progress: called as (done, total) images.
@@ -86,9 +88,10 @@ def place_posed_views(
             _write_scaled(source, target, large[camera_of[name]], name)
         else:
             place(source, target, link=link)
+        _place_mask(posed, out, name, large.get(camera_of[name]), link=link)
         progress(number + 1, len(names))
     (out / "colmap").mkdir()
-    if large:
+    if large or write_model:
         rescale(model, large)
         model.write(out / "colmap")
     else:
@@ -136,6 +139,23 @@ def rescale(model: pycolmap.Reconstruction, sizes: dict[int, tuple[int, int]]) -
         if image.camera_id in factors:
             for point in image.points2D:
                 point.xy = point.xy * factors[image.camera_id]
+
+
+def _place_mask(posed: Path, out: Path, name: str, size: tuple[int, int] | None, *, link: bool) -> None:
+    """The mask of a view, where it has one, in the size of the view."""
+    relative = str(Path(name).with_suffix(".png"))
+    source, target = inside(posed / "masks", relative), inside(out / "masks", relative)
+    if not source.is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if size is None:
+        place(source, target, link=link)
+        return
+    mask = cv2.imread(str(source), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise BadPosedInput(f"masks/{relative} can't be read; every mask must be a picture.")
+    _, data = cv2.imencode(".png", cv2.resize(mask, size, interpolation=cv2.INTER_AREA))
+    target.write_bytes(data.tobytes())
 
 
 def _write_scaled(source: Path, target: Path, size: tuple[int, int], name: str) -> None:

@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Any
 
 SINGLE = ("scene.ply", "scene.spz", "preview.jpg", "camera.json")
+OPTIONAL = ("mesh.glb",)
 
 
 def manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    """By name: `{bytes, sha256}` of each file, `{bytes, files}` of images/, and colmap/ with each of its files."""
+    """By name: `{bytes, sha256}` of each file, `{bytes, files}` of images/ and masks/, and colmap/ with each of its files."""
     found = {name: entry(folder / name) for name in SINGLE}
-    pictures = [path for path in (folder / "images").rglob("*") if path.is_file()]
-    found["images/"] = {"bytes": sum(path.stat().st_size for path in pictures), "files": len(pictures)}
+    found.update({name: entry(folder / name) for name in OPTIONAL if (folder / name).is_file()})
+    for name in ("images/", "masks/"):
+        pictures = [path for path in (folder / name).rglob("*") if path.is_file()]
+        if pictures:
+            found[name] = {"bytes": sum(path.stat().st_size for path in pictures), "files": len(pictures)}
     for path in sorted((folder / "colmap").iterdir()):
         found[f"colmap/{path.name}"] = entry(path)
     return found

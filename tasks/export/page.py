@@ -9,8 +9,23 @@ from jinja2 import Environment, PackageLoader
 from tasks.export import charts
 from tasks.export.pictures import Comparison
 from tasks.export.posed import PosedViews
+from tasks.export.subjects import CutOut
 
-STEP_NAMES = {"extract": "Choosing frames", "sfm": "Finding the cameras", "train": "Training", "export": "Export"}
+STEP_NAMES = {
+    "extract": "Choosing frames",
+    "mask": "Removing the background",
+    "sfm": "Finding the cameras",
+    "scale": "Measuring tags",
+    "train": "Training",
+    "mesh": "Meshing",
+    "export": "Export",
+}
+SCALE_STATUS = {
+    "scaled": "All files are in metres.",
+    "no_tags": "No tag was found: the scene keeps its own unit.",
+    "too_few_views": "The tags were seen from too few places: the scene keeps its own unit.",
+    "tags_disagree": "The tags contradict each other.",
+}
 ATTEMPT_COLUMNS = {
     "rung": "attempt",
     "method": "mapper",
@@ -34,7 +49,13 @@ class Figure:
     state: str = ""  # "good", "fair", "poor" or nothing
 
 
-def render_page(report: Mapping[str, Any], views: PosedViews, pictures: Sequence[Comparison], preview_uri: str) -> str:
+def render_page(
+    report: Mapping[str, Any],
+    views: PosedViews,
+    pictures: Sequence[Comparison],
+    preview_uri: str,
+    cut_outs: Sequence[CutOut] = (),
+) -> str:
     """The page of a report from `tasks.export.report.build_report`.
 
     Everything that came from outside is escaped; what is missing from the report is left out of the page.
@@ -44,6 +65,7 @@ def render_page(report: Mapping[str, Any], views: PosedViews, pictures: Sequence
         views: the posed views, for the view from above.
         pictures: of the held-out views.
         preview_uri: `data:` URI of the preview.
+        cut_outs: of views whose background was removed.
     """
     environment = Environment(
         loader=PackageLoader("tasks.export", "templates"),
@@ -66,6 +88,8 @@ def render_page(report: Mapping[str, Any], views: PosedViews, pictures: Sequence
         curves=curves(report),
         steps=steps(report),
         total_seconds=total_seconds(report),
+        cut_outs=cut_outs,
+        scale_status=SCALE_STATUS,
         why_kept=counted(frame.get("why") for frame in _frames(report)),
     )
     # a name may hold a lone surrogate, from a file system that isn't UTF-8
@@ -75,16 +99,11 @@ def render_page(report: Mapping[str, Any], views: PosedViews, pictures: Sequence
 def figures(report: Mapping[str, Any]) -> list[Figure]:
     """The headline numbers that the report has."""
     evaluation, sfm, training = report["evaluation"], report["sfm"], report["training"]
-    found = []
-    views = len(evaluation.get("held_out") or ())
-    if (psnr := evaluation.get("psnr_db")) is not None:
-        place = f"{views} unseen photos at {evaluation.get('width')}×{evaluation.get('height')}"
-        found.append(
-            Figure(name="PSNR", value=f"{psnr:.2f}", unit="dB", note=place, state=_state(psnr, good=27.0, poor=22.0))
-        )
-    if (ssim := evaluation.get("ssim")) is not None:
-        state = _state(ssim, good=0.85, poor=0.65)
-        found.append(Figure(name="SSIM", value=f"{ssim:.3f}", unit="", note="1 is identical", state=state))
+    found = quality_figures(evaluation)
+    if (scale := report.get("scale")) and report["scene"].get("metres_per_unit"):
+        percent = 100 * (scale.get("relative_uncertainty") or 0.0)
+        note = f"1 unit of the reconstruction, ± {percent:.2f} %"
+        found.append(Figure(name="True size", value=f"{scale['metres_per_unit']:.4g}", unit="m", note=note))
     given, registered = sfm.get("frames_given"), sfm.get("frames_registered")
     if given:
         note = "poses were given" if sfm.get("method") == "given" else "frames with a camera pose"
@@ -105,6 +124,26 @@ def figures(report: Mapping[str, Any]) -> list[Figure]:
         value, unit = size(spz["bytes"]).split()
         note = f"scene.spz; scene.ply is {size(report['files']['scene.ply']['bytes'])}"
         found.append(Figure(name="To download", value=value, unit=unit, note=note))
+    return found
+
+
+def quality_figures(evaluation: Mapping[str, Any]) -> list[Figure]:
+    """PSNR and SSIM; of a subject alone its own PSNR goes first, and the whole frame's is no verdict."""
+    found = []
+    views = len(evaluation.get("held_out") or ())
+    place = f"{views} unseen photos at {evaluation.get('width')}×{evaluation.get('height')}"
+    masked = (evaluation.get("masked") or {}).get("psnr_db")
+    if masked is not None:
+        state = _state(masked, good=27.0, poor=22.0)
+        found.append(Figure(name="PSNR of the subject", value=f"{masked:.2f}", unit="dB", note=place, state=state))
+    if (psnr := evaluation.get("psnr_db")) is not None:
+        state = _state(psnr, good=27.0, poor=22.0) if masked is None else ""
+        note = place if masked is None else "with the background that was left out"
+        name = "PSNR" if masked is None else "PSNR of the frame"
+        found.append(Figure(name=name, value=f"{psnr:.2f}", unit="dB", note=note, state=state))
+    if masked is None and (ssim := evaluation.get("ssim")) is not None:
+        state = _state(ssim, good=0.85, poor=0.65)
+        found.append(Figure(name="SSIM", value=f"{ssim:.3f}", unit="", note="1 is identical", state=state))
     return found
 
 

@@ -10,18 +10,23 @@ from typing import Any
 
 import numpy as np
 
+from tasks.export.extras import Told, world_from_sfm
 from tasks.export.options import ReportContext
 from tasks.export.posed import PosedViews
 from tasks.gaussians.model import Gaussians
 
 SCHEMA = "splatflow/report"
 SCHEMA_VERSION = 1
+FRAMES = {"scene.ply": "RDF", "colmap/": "RDF", "scene.spz": "RUB", "camera.json": "RUB", "mesh.glb": "RUB"}
 STEPS = ("extract", "sfm", "train", "export")
+OPTIONAL_STEPS = ("mask", "scale", "mesh")
+ORDER = ("extract", "mask", "sfm", "scale", "train", "mesh", "export")
 
 
 def build_report(
     context: ReportContext,
     *,
+    told: Told,
     sfm: Mapping[str, Any] | None,
     train: Mapping[str, Any],
     views: PosedViews,
@@ -35,14 +40,17 @@ def build_report(
     """The report as JSON types without NaN.
 
     Keys: `schema, schema_version, created_utc, source, preset, options, versions, machine`;
-    `evaluation.{held_out, psnr_db, ssim, width, height, views}`; `extract` (null for posed input);
+    `evaluation.{held_out, psnr_db, ssim, width, height, views}` and, of a subject alone, `evaluation.masked`; `extract` (null
+    for posed input); `mask`, `scale`, `mesh` (what those steps say; null for one that wasn't asked for);
     `sfm.{frames_given, frames_registered, points, reprojection_error_px, method, attempts, not_registered}` (for posed
     input method "given" and what its model says); `training.{steps, num_gaussians, device, seconds, seconds_per_step,
-    history}`; `stages.{extract,sfm,train,export}.{seconds, peak_memory_bytes}` (null for a step that wasn't run);
-    `peak_memory_bytes`; `warnings`; `scene` (frames, unit, `world_from_sfm`, size); `camera`; `files`.
+    history}`; `stages.{extract,sfm,train,export}.{seconds, peak_memory_bytes}` (null for a step that wasn't run), and of mask,
+    scale and mesh if they were run; `peak_memory_bytes`; `warnings`; `scene` (frames, unit, `world_from_sfm`, size); `camera`;
+    `files`.
 
     Args:
         context: from the caller.
+        told: mask.json, scale.json and mesh.json, of those that there are.
         sfm: sfm.json, or None when the posed views were given.
         train: train.json.
         views: the posed views.
@@ -53,7 +61,8 @@ def build_report(
         warnings: of this step.
         spz_fractional_bits: of the positions in scene.spz.
     """
-    stages = {name: dict(context.stages[name]) if name in context.stages else None for name in STEPS}
+    wanted = [name for name in ORDER if name in STEPS or name in context.stages]
+    stages = {name: dict(context.stages[name]) if name in context.stages else None for name in wanted}
     stages["export"] = dict(stage)
     peaks = [s.get("peak_memory_bytes") or 0 for s in stages.values() if s] + [context.peak_memory_bytes or 0]
     report = {
@@ -67,12 +76,15 @@ def build_report(
         "machine": dict(context.machine),
         "evaluation": dict(train.get("evaluation") or {}),
         "extract": dict(context.extract) if context.extract is not None else None,
+        "mask": without_warnings(told.mask),
         "sfm": sfm_part(sfm, views),
+        "scale": without_warnings(told.scale),
         "training": {key: value for key, value in train.items() if key not in ("evaluation", "warnings")},
+        "mesh": without_warnings(told.mesh),
         "stages": stages,
         "peak_memory_bytes": max(peaks) or None,
-        "warnings": all_warnings(context, sfm, train, warnings),
-        "scene": scene_part(gaussians, views, sfm, spz_fractional_bits),
+        "warnings": all_warnings(context, told, sfm, train, warnings),
+        "scene": scene_part(gaussians, views, sfm, told.metres_per_unit, spz_fractional_bits),
         "camera": camera,
         "files": files,
     }
@@ -98,28 +110,39 @@ def sfm_part(sfm: Mapping[str, Any] | None, views: PosedViews) -> dict[str, Any]
 
 
 def all_warnings(
-    context: ReportContext, sfm: Mapping[str, Any] | None, train: Mapping[str, Any], own: list[str]
+    context: ReportContext, told: Told, sfm: Mapping[str, Any] | None, train: Mapping[str, Any], own: list[str]
 ) -> list[str]:
     """Every step's warnings in the order of the steps, each once."""
-    parts = [(context.extract or {}).get("warnings"), (sfm or {}).get("warnings"), train.get("warnings")]
-    told = [str(warning) for part in [*parts, context.warnings, own] for warning in part or ()]
-    return list(dict.fromkeys(told))
+    records = (context.extract, told.mask, sfm, told.scale, train, told.mesh)
+    parts = [(record or {}).get("warnings") for record in records]
+    found = [str(warning) for part in [*parts, context.warnings, own] for warning in part or ()]
+    return list(dict.fromkeys(found))
+
+
+def without_warnings(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A step's record; its warnings stand with all others."""
+    return None if record is None else {key: value for key, value in record.items() if key != "warnings"}
 
 
 def scene_part(
-    gaussians: Gaussians, views: PosedViews, sfm: Mapping[str, Any] | None, spz_fractional_bits: int
+    gaussians: Gaussians,
+    views: PosedViews,
+    sfm: Mapping[str, Any] | None,
+    metres_per_unit: float | None,
+    spz_fractional_bits: int,
 ) -> dict[str, Any]:
     """Frames, unit and size of the scene: what one must know to put its files together."""
     low, high = np.percentile(gaussians.means.astype(np.float64), [2, 98], axis=0)
-    normalised = sfm is not None
+    own = "mean distance of the cameras from what they look at" if sfm is not None else "that of the posed input"
     return {
         "world_frame": "RDF",
         "world_axes": "right-handed, x right, y down (gravity), z forward",
-        "frames": {"scene.ply": "RDF", "colmap/": "RDF", "scene.spz": "RUB", "camera.json": "RUB"},
+        "frames": FRAMES,
         "rub_from_rdf": [[1, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1]],
-        "unit": "mean distance of the cameras from what they look at" if normalised else "that of the posed input",
-        "metres_per_unit": None,
-        "world_from_sfm": (sfm or {}).get("world_from_sfm"),
+        "unit": own if metres_per_unit is None else "metre",
+        # Of the files: 1 where they are in metres. What the training's unit is in metres is scale.metres_per_unit.
+        "metres_per_unit": None if metres_per_unit is None else 1.0,
+        "world_from_sfm": world_from_sfm(sfm, metres_per_unit),
         "num_gaussians": len(gaussians),
         "sh_degree": gaussians.sh_degree,
         "bounds_2_to_98_percent": {"min": low.tolist(), "max": high.tolist()},

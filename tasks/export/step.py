@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import BadScene
-from tasks.export import pictures
+from tasks.export import pictures, subjects
+from tasks.export.extras import MESH, Extras, in_metres, spz_bits
+from tasks.export.extras import read as read_extras
 from tasks.export.folder import new_folder, place, place_posed_views
 from tasks.export.manifest import manifest
 from tasks.export.options import ExportRecord, Progress, ReportContext
 from tasks.export.page import render_page
 from tasks.export.posed import read_model, summarise
 from tasks.export.report import build_report
-from tasks.gaussians.ply import read_ply
+from tasks.gaussians.ply import read_ply, write_ply
 from tasks.gaussians.spz import write_spz
 from tasks.gaussians.spz_streams import FRACTIONAL_BITS, fractional_bits
 
@@ -25,11 +27,21 @@ COARSE_BITS = 9  # under so many fractional bits scene.spz is visibly coarser th
 PREVIEW_QUALITY = 92
 
 
-def export(trained: Path, posed: Path, out: Path, context: ReportContext, progress: Progress) -> ExportRecord:
-    """Write the result folder `out`: scene.ply, scene.spz, preview.jpg, camera.json, images/, colmap/, report.json, report.html.
+def export(
+    trained: Path,
+    posed: Path,
+    out: Path,
+    context: ReportContext,
+    progress: Progress,
+    *,
+    extras: Extras = Extras(),  # noqa: B008 - frozen
+) -> ExportRecord:
+    """Write the result folder `out`: scene.ply, scene.spz, preview.jpg, camera.json, images/, colmap/, report.json, report.html;
+    masks/ where the posed views have them, and mesh.glb where one was made.
 
-    `out` appears whole or not at all. The seconds that the report gives for export itself are taken just before the two
-    reports are written, the last thing that is done.
+    Where a scale is known everything is in metres, though the scene was trained in the unit of its cameras. `out` appears whole
+    or not at all. The seconds that the report gives for export itself are taken just before the two reports are written, the
+    last thing that is done.
 
     Args:
         trained: the train step's folder: scene.ply, renders/, preview.png, camera.json, train.json.
@@ -37,6 +49,7 @@ def export(trained: Path, posed: Path, out: Path, context: ReportContext, progre
             is `context.extract`) and copied when the client gave them.
         out: a new or empty folder; its parent need not exist.
         context: what the folders don't say.
+        extras: folders of the steps that not every run has.
         progress: called as (done, total, message); may raise to stop.
 
     Raises:
@@ -48,9 +61,13 @@ def export(trained: Path, posed: Path, out: Path, context: ReportContext, progre
     progress(0, TOTAL, "reading the scene")
     train = context.train if context.train is not None else _read_json(trained / "train.json")
     sfm = context.sfm if context.sfm is not None else _read_sfm(posed / "sfm.json")
-    camera = _read_json(trained / "camera.json")
+    told = read_extras(extras)
+    factor = told.metres_per_unit
+    camera: Mapping[str, Any] = _read_json(trained / "camera.json")
     gaussians = read_ply(trained / "scene.ply")
     model = read_model(posed)
+    if factor is not None:
+        gaussians, camera = in_metres(gaussians, model, camera, factor)
     preview = pictures.read(trained / "preview.png")
     if preview is None:
         raise BadScene(f"{trained / 'preview.png'} is missing or can't be read; train again.")
@@ -62,22 +79,33 @@ def export(trained: Path, posed: Path, out: Path, context: ReportContext, progre
             folder,
             model,
             link=link,
+            write_model=factor is not None,
             progress=lambda done, total: progress(5 + 40 * done // total, TOTAL, f"image {done} of {total}"),
         )
         views = summarise(model)
         progress(45, TOTAL, "writing scene.ply and scene.spz")
-        place(trained / "scene.ply", folder / "scene.ply", link=True)
+        if factor is None:
+            place(trained / "scene.ply", folder / "scene.ply", link=True)
+        else:
+            write_ply(folder / "scene.ply", gaussians)
         antialiased = bool((train.get("options") or {}).get("antialiased"))
-        write_spz(folder / "scene.spz", gaussians, antialiased=antialiased)
+        most_bits = spz_bits(factor)
+        write_spz(folder / "scene.spz", gaussians, antialiased=antialiased, most_bits=most_bits)
+        if extras.mesh is not None and (extras.mesh / MESH).is_file():
+            place(extras.mesh / MESH, folder / MESH, link=True)
         (folder / "preview.jpg").write_bytes(pictures.jpeg(preview, PREVIEW_QUALITY))
         (folder / "camera.json").write_bytes(_json(camera))
         progress(60, TOTAL, "comparing held-out views")
         held_out = [str(name) for name in (train.get("evaluation") or {}).get("held_out") or ()]
         compared = pictures.comparisons(folder / "images", trained / "renders", held_out)
+        cut_out = (
+            subjects.cut_outs(folder / "images", folder / "masks", views.names) if (folder / "masks").is_dir() else []
+        )
         progress(85, TOTAL, "writing the report")
-        bits = fractional_bits(gaussians.means)
+        bits = fractional_bits(gaussians.means, most_bits)
         report = build_report(
             context,
+            told=told,
             sfm=sfm,
             train=train,
             views=views,
@@ -93,7 +121,7 @@ def export(trained: Path, posed: Path, out: Path, context: ReportContext, progre
             spz_fractional_bits=bits,
         )
         small = pictures.scaled(preview, pictures.PREVIEW_SIDE_PX)
-        page = render_page(report, views, compared, pictures.data_uri(small))
+        page = render_page(report, views, compared, pictures.data_uri(small), cut_out)
         (folder / "report.json").write_bytes(_json(report))
         (folder / "report.html").write_text(page, encoding="utf-8")
         files = {name: int(entry["bytes"]) for name, entry in report["files"].items()}

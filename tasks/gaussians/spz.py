@@ -18,7 +18,7 @@ from tasks.errors import BadScene
 from tasks.gaussians.files import atomic_write, read_scene_bytes
 from tasks.gaussians.model import Gaussians
 from tasks.gaussians.ply import check_finite
-from tasks.gaussians.spz_streams import Streams, dequantise, quantise, widths
+from tasks.gaussians.spz_streams import FRACTIONAL_BITS, Streams, dequantise, quantise, widths
 
 MAGIC = 0x5053474E  # "NGSP"
 HEADER = struct.Struct("<IIIBBBB")  # magic, version, N, SH degree, fractional bits, flags, streams (v4) or 0
@@ -31,14 +31,18 @@ MAX_EXTENSION_BYTES = 1 << 20
 NAMES = ("positions", "alphas", "colors", "scales", "rotations", "sh")
 
 
-def write_spz(path: Path, gaussians: Gaussians, *, antialiased: bool = False) -> None:
+def write_spz(path: Path, gaussians: Gaussians, *, antialiased: bool = False, most_bits: int = FRACTIONAL_BITS) -> None:
     """Write Gaussians of the RDF world as SPZ version 3, whole or not at all.
+
+    Args:
+        antialiased: they were trained with the antialiased rasteriser.
+        most_bits: fractional bits of the positions where the scene isn't too large for them.
 
     Raises:
         BadScene: there are none or too many, a value is not finite, or the scene is too large for 24-bit positions.
         DiskFull, OutputUnwritable.
     """
-    data = encode_spz(gaussians, antialiased=antialiased)
+    data = encode_spz(gaussians, antialiased=antialiased, most_bits=most_bits)
     with atomic_write(path) as file:
         file.write(data)
 
@@ -51,12 +55,12 @@ def read_spz(path: Path) -> Gaussians:
     return dequantise(unpack(read_scene_bytes(path), str(path)))
 
 
-def encode_spz(gaussians: Gaussians, *, antialiased: bool = False) -> bytes:
+def encode_spz(gaussians: Gaussians, *, antialiased: bool = False, most_bits: int = FRACTIONAL_BITS) -> bytes:
     """The bytes of a version 3 file; the same for the same Gaussians. Raises BadScene as `write_spz`."""
     check_finite(gaussians, "The scene to write")
     if len(gaussians) > MAX_GAUSSIANS:
         raise BadScene(f"{len(gaussians):,} Gaussians are too many for an SPZ file; at most {MAX_GAUSSIANS:,} fit.")
-    return pack(quantise(gaussians, antialiased=antialiased))
+    return pack(quantise(gaussians, antialiased=antialiased, most_bits=most_bits))
 
 
 def pack(streams: Streams) -> bytes:

@@ -62,13 +62,13 @@ def widths(version: int, sh_degree: int) -> tuple[int, ...]:
     return (6 if version == 1 else 9, 1, 3, 3, 4 if version >= 3 else 3, 3 * (COEFFS_OF_DEGREE[sh_degree] - 1))
 
 
-def quantise(gaussians: Gaussians, *, antialiased: bool = False) -> Streams:
+def quantise(gaussians: Gaussians, *, antialiased: bool = False, most_bits: int = FRACTIONAL_BITS) -> Streams:
     """Version 3 streams of finite Gaussians in the RDF world.
 
-    Positions have 12 fractional bits, fewer where the scene is so large (beyond 2,048 units) that they would wrap.
-    Raises BadScene when a position is beyond 8 million units, the most that SPZ can hold.
+    Positions have `most_bits` fractional bits, fewer where the scene is so large (with 12: beyond 2,048 units) that they
+    would wrap. Raises BadScene when a position is beyond 8 million units, the most that SPZ can hold.
     """
-    bits = fractional_bits(gaussians.means)
+    bits = fractional_bits(gaussians.means, most_bits)
     count, coeffs = len(gaussians), gaussians.sh_coeffs.shape[1]
     arrays = [np.empty((count, width), np.uint8) for width in widths(3, gaussians.sh_degree)]
     positions, alphas, colors, scales, rotations, sh = arrays
@@ -121,10 +121,10 @@ def dequantise(streams: Streams) -> Gaussians:
     )
 
 
-def fractional_bits(means: NDArray[np.float32]) -> int:
-    """The most fractional bits, up to 12, with which no position (N, 3) wraps; BadScene when even 0 are too many."""
+def fractional_bits(means: NDArray[np.float32], most: int = FRACTIONAL_BITS) -> int:
+    """The most fractional bits, up to `most`, with which no position (N, 3) wraps; BadScene when even 0 are too many."""
     reach = float(np.abs(means).max(initial=0.0))
-    for bits in range(FRACTIONAL_BITS, -1, -1):
+    for bits in range(most, -1, -1):
         if np.floor(np.float64(reach) * (1 << bits) + 0.5) <= MAX_STEPS:
             return bits
     raise BadScene(f"The scene reaches {reach:.3g} units from its origin, more than SPZ can hold; scale it down first.")
