@@ -1,0 +1,61 @@
+"""`splatflow tags`: printable AprilTags at their true size."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Adds the command to what `add_subparsers` returned."""
+    from tasks.tags.families import DEFAULT_FAMILY, FAMILIES
+    from tasks.tags.layout import PAPERS_MM
+
+    command = commands.add_parser("tags", help="printable AprilTags, which give a scene its true size")
+    command.add_argument("out", type=Path, metavar="OUT.pdf", help="the PDF to write")
+    command.add_argument(
+        "--size-mm",
+        type=_number,
+        required=True,
+        metavar="MM",
+        help="side of the square that is measured: the inner white one of tagStandard41h12; 1 to 1000",
+    )
+    command.add_argument("--ids", type=_ids, default=(0, 1), metavar="IDS", help="such as 0-3 or 0,2,5 (default: 0-1)")
+    command.add_argument("--family", choices=FAMILIES, default=DEFAULT_FAMILY, help=f"default: {DEFAULT_FAMILY}")
+    command.add_argument("--paper", choices=tuple(PAPERS_MM), default="a4", help="default: a4")
+    command.add_argument("--debug", action="store_true", help="show the details of a failure")
+    command.set_defaults(call=_tags)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    """`0-3,7` as (0, 1, 2, 3, 7)."""
+    from tasks.tags.pdf import MOST_IDS
+
+    ids: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isascii() or not first.isdigit() or (dash and not (last.isascii() and last.isdigit())):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a list of ids such as 0-3 or 0,2,5")
+        low, high = int(first), int(last or first)
+        if high < low or high - low > MOST_IDS:
+            raise argparse.ArgumentTypeError(f"{part.strip()!r} is not a range of at most {MOST_IDS} ids")
+        ids += range(low, high + 1)
+    return tuple(ids)
+
+
+def _tags(args: argparse.Namespace) -> None:
+    from tasks.gaussians.files import atomic_write
+    from tasks.tags.pdf import tags_pdf
+
+    document = tags_pdf(args.size_mm, args.ids, args.family, args.paper)
+    with atomic_write(args.out) as file:
+        file.write(document)
+    print(
+        f"wrote {args.out}; print it at 100 %, and give --apriltag-size-mm {args.size_mm:g} if the measure line says so"
+    )
