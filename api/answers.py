@@ -92,10 +92,14 @@ class JobDetail(Answer):
     error_message: str | None
     warnings: list[Warning]
     apriltag_size_mm: float | None
+    mesh: bool
     camera_type: Literal["orbital", "drone"] | None
     max_frames: int | None
     train_side_px: int | None
-    scale: dict[str, Any] | None
+    scale: dict[str, Any] | None = Field(
+        description="What the tags say: status, metres_per_unit (applied to all files already), relative_uncertainty, "
+        "interval_95, tags, views_used. Null until the job is finished, and without apriltag_size_mm."
+    )
     quality: dict[str, Any] | None
     files: dict[str, File] = Field(description="What can be downloaded, by kind.")
     started_at: datetime | None

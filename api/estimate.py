@@ -16,7 +16,8 @@ from storage.database import Database
 from storage.tables import FINISHED, QUEUED, RUNNING, Job, now
 from tasks.errors import TransientError
 
-STEPS = ("extract", "mask", "sfm", "scale", "train", "export")
+STEPS = ("extract", "mask", "sfm", "scale", "train", "mesh", "export")
+ASKED_FOR_BY = {"mask": "remove_background", "scale": "apriltag_size_mm", "mesh": "mesh"}  # options; others run always
 LONG_STEPS = ("extract", "sfm", "train")  # without a median of these nothing is said; the others count as nothing then
 LOOK_BACK_JOBS = 30
 FRESH_SECONDS = 30.0
@@ -75,6 +76,8 @@ def _running(job: Any, measured: Measured, moment: datetime) -> float | None:
 def _steps(job: Any, steps: Sequence[str], measured: Measured) -> float | None:
     total = 0.0
     for step in steps:
+        if step in ASKED_FOR_BY and not getattr(job, ASKED_FOR_BY[step]):
+            continue
         seconds = measured.step_seconds.get(step)
         if seconds is None:
             if step in LONG_STEPS:
@@ -139,7 +142,8 @@ class Estimates:
         columns = (Job.training_num_steps, Job.step_seconds, Job.quality)
         late = select(*map(col, columns)).where(col(Job.state) == FINISHED).order_by(col(Job.finished_at).desc())
         columns = (Job.training_num_steps, Job.step, Job.step_started_at, Job.step_done, Job.step_total, Job.state)
-        current = select(*map(col, columns)).where(col(Job.state) == RUNNING)
+        options = (Job.remove_background, Job.apriltag_size_mm, Job.mesh)
+        current = select(*map(col, (*columns, *options))).where(col(Job.state) == RUNNING)
         with self._database.read() as session:
             finished = session.connection().execute(late.limit(LOOK_BACK_JOBS)).all()
             running = session.connection().execute(current).all()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from storage.tables import FAILED, FINISHED, LOST, QUEUED, RUNNING
 
-GENERATING = ("train", "export")
+GENERATING = ("train", "mesh", "export")
 ENDED = (FINISHED, FAILED, LOST)
 
 
@@ -61,6 +61,7 @@ def detail(job: Any, *, remaining_seconds: int | None) -> dict[str, Any]:
         "error_message": job.error_message,
         "warnings": job.warnings or [],
         "apriltag_size_mm": job.apriltag_size_mm,
+        "mesh": job.mesh,
         "camera_type": job.camera_type,
         "max_frames": job.max_frames,
         "train_side_px": job.train_side_px,

@@ -138,7 +138,8 @@ class SubmitRequest(Body):
         le=1000,
         description="Side of the inner white square of the AprilTags (tagStandard41h12) in the scene. Given: they set its scale.",
     )
-    remove_background: bool = False
+    remove_background: bool = Field(default=False, description="Keep the subject alone.")
+    mesh: bool = Field(default=False, description="Also make a mesh, to download as glb.")
     camera_type: CameraType | None = Field(default=None, description="How the viewer starts; absent: as drone.")
     max_frames: int | None = Field(default=None, ge=3, le=5_000, description="Use at most so many frames.")
     train_side_px: int | None = Field(

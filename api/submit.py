@@ -19,12 +19,6 @@ _BLOB_NAME = re.compile(r"videos/[0-9a-f-]{36}\.[a-z0-9]{1,8}")  # what database
 _KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
 MAX_UNKNOWN_NAMED = 20
 
-# What this build can't do yet, by option: accepted, and told in the warnings.
-NOT_APPLIED = {
-    "remove_background": "The background stays: this build can't remove it yet.",
-    "apriltag_size_mm": "The scene is not to scale: this build doesn't look for AprilTags yet.",
-}
-
 
 def submission_of(key: str | None, body: dict[str, Any]) -> jobs.Submission | None:
     """What identifies a submit with an `Idempotency-Key`; None without one.
@@ -113,9 +107,8 @@ def _row(job_id: UUID, account_id: UUID, wanted: SubmitRequest, *, source_key: s
 
 def warnings_of(wanted: SubmitRequest) -> list[dict[str, Any]]:
     """What of the request is accepted and not done."""
-    told = [_not_applied(name, message) for name, message in NOT_APPLIED.items() if getattr(wanted, name)]
     unknown = [shown(name) for name in list(wanted.model_extra or {})[:MAX_UNKNOWN_NAMED]]
-    return told + [_not_applied(name, f"The field {name} is not known here and has no effect.") for name in unknown]
+    return [_not_applied(name, f"The field {name} is not known here and has no effect.") for name in unknown]
 
 
 def _not_applied(field: str, message: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""The four steps in order, each in its own process, finished ones reused, the result moved into place at the end."""
+"""The steps in order, each in its own process, finished ones reused, the result moved into place at the end."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,17 @@ from cli.display import Display, duration
 from cli.presets import RunOptions, in_force
 from cli.workspace import CHECKPOINT, Finished, Workspace, opened
 from tasks.errors import BadOption
+from tasks.export.options import Extras
 from tasks.process import digest, machine
 from tasks.process.messages import Job
 from tasks.process.runner import run_step
 
 EXTRACT = "tasks.extract.step:extract"
+MASK = "tasks.mask.step:mask"
 SFM = "tasks.sfm.step:reconstruct"
+SCALE = "tasks.scale.step:scale"
 TRAIN = "tasks.train.step:train"
+MESH = "tasks.mesh.step:mesh"
 EXPORT = "tasks.export.step:export"
 
 
@@ -26,7 +31,7 @@ class Inputs:
 
     Attributes:
         source: a video, a folder of photos or a zip of them.
-        posed: a folder with `images/` and a COLMAP model in `colmap/`.
+        posed: a folder with `images/` and a COLMAP model in `colmap/`; with `masks/` only the subject is trained.
     """
 
     source: Path | None = None
@@ -46,6 +51,7 @@ def run(inputs: Inputs, out: Path, options: RunOptions, *, resume: bool, clean: 
 
     Raises:
         InputError: the input can't be used; `out` is left as it was.
+        MaskModelMissing, MaskModelUnusable, MeshUnavailable: before any other work is done.
         MachineError: the disk, the memory or the device; finished steps are kept for a resumed run once SfM is done.
         StepDefect: a step failed in a way that we did not foresee.
         KeyboardInterrupt: stopped; a resumed run goes on from here.
@@ -68,31 +74,17 @@ class _Run:
 
     def all_steps(self, inputs: Inputs) -> None:
         options = self._options
+        model = _mask_model(options) if options.remove_background else None
+        if options.mesh:
+            _require_mesh()
         if inputs.posed is not None:
             posed = inputs.posed.absolute()
-            posed_digest = digest.of_folder_parts(posed, ("images", "colmap"))
+            posed_digest = digest.of_folder_parts(posed, ("images", "colmap", "masks"))
         else:
             assert inputs.source is not None
-            source = inputs.source.absolute()
-            extracted = self._step(
-                "extract",
-                EXTRACT,
-                digest.of_input(source) if source.is_file() or source.is_dir() else "missing",
-                _extract_options(options),
-                lambda out, given: {"source": source, "out": out, "options": given},
-                done=lambda r: f"{r.get('frames_kept', '?')} of {r.get('frames_seen', '?')} frames kept",
-            )
-            frames = extracted.folder
-            posed = self._step(
-                "sfm",
-                SFM,
-                self._digests["extract"],
-                _sfm_options(options),
-                lambda out, given: {"extracted": frames, "out": out, "options": given},
-                done=lambda r: f"{r.get('frames_registered', '?')} of {r.get('frames_given', '?')} frames registered",
-            ).folder
+            posed = self._posed(inputs.source.absolute(), model)
             posed_digest = self._digests["sfm"]
-            self._workspace.worth_keeping = True
+        scale = self._scale(posed, posed_digest) if options.apriltag_size_mm is not None else None
         trained = self._step(
             "train",
             TRAIN,
@@ -102,7 +94,69 @@ class _Run:
             done=lambda r: f"{r.get('num_gaussians', 0):,} Gaussians",
         ).folder
         self._workspace.worth_keeping = True
-        self._export(inputs, trained, posed)
+        mesh = self._mesh(trained, posed, scale) if options.mesh else None
+        mask = self._finished.get("mask")
+        self._export(inputs, trained, posed, Extras(mask=mask.folder if mask else None, scale=scale, mesh=mesh))
+
+    def _posed(self, source: Path, model: Path | None) -> Path:
+        """Undistorted views with their cameras, of a video or photos; with a segmentation model, masks of the subject too."""
+        options = self._options
+        frames = self._step(
+            "extract",
+            EXTRACT,
+            digest.of_input(source) if source.is_file() or source.is_dir() else "missing",
+            _extract_options(options),
+            lambda out, given: {"source": source, "out": out, "options": given},
+            done=lambda r: f"{r.get('frames_kept', '?')} of {r.get('frames_seen', '?')} frames kept",
+        ).folder
+        inputs, masks = self._digests["extract"], None
+        if model is not None:
+            masks = self._step(
+                "mask",
+                MASK,
+                inputs,
+                _mask_options(options, model),
+                lambda out, given: {"extracted": frames, "out": out, "options": given, "model": model},
+                done=lambda r: f"the subject fills {100 * r.get('coverage_mean', 0):.0f} % of a frame",
+            ).folder
+            inputs = digest.of_json([inputs, self._digests["mask"]])
+        posed = self._step(
+            "sfm",
+            SFM,
+            inputs,
+            _sfm_options(options),
+            lambda out, given: {"extracted": frames, "out": out, "options": given, "masks": masks},
+            done=lambda r: f"{r.get('frames_registered', '?')} of {r.get('frames_given', '?')} frames registered",
+        ).folder
+        self._workspace.worth_keeping = True
+        return posed
+
+    def _scale(self, posed: Path, posed_digest: str) -> Path:
+        return self._step(
+            "scale",
+            SCALE,
+            posed_digest,
+            _scale_options(self._options),
+            lambda out, given: {"posed": posed, "out": out, "options": given},
+            done=_scale_said,
+        ).folder
+
+    def _mesh(self, trained: Path, posed: Path, scale: Path | None) -> Path:
+        factor = _metres_per_unit(scale)
+        return self._step(
+            "mesh",
+            MESH,
+            digest.of_json([self._digests["train"], factor]),
+            _mesh_options(self._options),
+            lambda out, given: {
+                "trained": trained,
+                "posed": posed,
+                "out": out,
+                "options": given,
+                "metres_per_unit": factor,
+            },
+            done=lambda r: f"{r.get('faces', 0):,} triangles",
+        ).folder
 
     def _step(
         self,
@@ -135,7 +189,7 @@ class _Run:
         self._finished[name] = finished
         return finished
 
-    def _export(self, inputs: Inputs, trained: Path, posed: Path) -> None:
+    def _export(self, inputs: Inputs, trained: Path, posed: Path, extras: Extras) -> None:
         workspace, display = self._workspace, self._display
         display.begin("export")
         workspace.drop("export")
@@ -145,6 +199,7 @@ class _Run:
             "posed": posed,
             "out": part,
             "context": _context(inputs, self._finished, self._options),
+            "extras": extras,
         }
         outcome = run_step(
             Job(function=EXPORT, arguments=arguments, out=workspace.out), display.advance, workspace.log_path("export")
@@ -165,6 +220,51 @@ def _sfm_options(options: RunOptions) -> Any:
     from tasks.sfm.options import SfmOptions
 
     return SfmOptions(method=options.method, seed=options.seed, num_threads=options.threads)  # type: ignore[arg-type]
+
+
+def _mask_model(options: RunOptions) -> Path:
+    """The file of the segmentation model, found and looked at."""
+    from tasks.mask.model import check_model, find_model
+
+    home = os.environ.get("REMBG_HOME")
+    model = find_model(Path(home) if home else None, options.mask_model)
+    check_model(model)
+    return model
+
+
+def _require_mesh() -> None:
+    from tasks.mesh.step import require
+
+    require()
+
+
+def _mask_options(options: RunOptions, model: Path) -> Any:
+    from tasks.mask.options import MaskOptions
+
+    return MaskOptions(model=options.mask_model, model_sha256=digest.of_file(model))
+
+
+def _scale_options(options: RunOptions) -> Any:
+    from tasks.scale.options import ScaleOptions
+
+    assert options.apriltag_size_mm is not None
+    return ScaleOptions(tag_size_mm=options.apriltag_size_mm, family=options.apriltag_family)
+
+
+def _scale_said(record: dict[str, Any]) -> str:
+    if record.get("metres_per_unit"):
+        return f"true size known to {100 * record.get('relative_uncertainty', 0):.2f} %"
+    return str(record.get("status", "")).replace("_", " ")
+
+
+def _metres_per_unit(scale: Path | None) -> float | None:
+    return json.loads((scale / "scale.json").read_text())["metres_per_unit"] if scale is not None else None
+
+
+def _mesh_options(options: RunOptions) -> Any:
+    from tasks.mesh.options import MeshOptions
+
+    return MeshOptions(device=options.device, threads=options.threads)  # type: ignore[arg-type]
 
 
 def _train_options(options: RunOptions) -> Any:

@@ -23,6 +23,11 @@ class RunOptions:
         method: the mapper of structure from motion, "glomap" or "colmap".
         seed: of every random choice.
         threads: worker threads; None means one per usable core.
+        remove_background: keep the subject alone.
+        mask_model: the segmentation model that tells the subject from the background.
+        apriltag_size_mm: side of the tags' inner white square; given, they make the scene metric. None: none are looked for.
+        apriltag_family: of the tags.
+        mesh: make a mesh of the scene too.
     """
 
     preset: str
@@ -36,6 +41,11 @@ class RunOptions:
     method: str = "glomap"
     seed: int = 0
     threads: int | None = None
+    remove_background: bool = False
+    mask_model: str = "u2netp"
+    apriltag_size_mm: float | None = None
+    apriltag_family: str = "tagStandard41h12"
+    mesh: bool = False
 
     def __post_init__(self) -> None:
         bounds = {
@@ -55,8 +65,14 @@ class RunOptions:
         if self.threads is not None and not 1 <= self.threads <= 1024:
             raise BadOption(f"--threads is {self.threads}; give a whole number from 1 to 1,024.")
 
+        size = self.apriltag_size_mm
+        if size is not None and not 1 <= size <= 1000:  # NaN is neither
+            raise BadOption("AprilTag size must be between 1mm and 1000mm.")
+
 
 METHODS = ("glomap", "colmap")
+ONLY_WITH = {"mask_model": "remove_background", "apriltag_family": "apriltag_size_mm"}
+EXTRAS = ("remove_background", "apriltag_size_mm", "mesh")
 
 
 def resolve(*, preset: str | None, device: str, overrides: dict[str, Any]) -> RunOptions:
@@ -84,10 +100,11 @@ def describe(options: RunOptions, overridden: set[str]) -> list[str]:
     """Lines that tell the user what is in force, and which of it is the user's own choice."""
     lines = []
     for field in fields(options):
-        if field.name == "preset":
+        if field.name == "preset" or _idle(options, field.name):
             continue
         value = getattr(options, field.name)
         shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
+        shown = f"{value:g}" if isinstance(value, float) else shown
         if value is None:
             shown = "one per core"
         origin = "given" if field.name in overridden else "preset" if field.name in PRESETS["full"] else "default"
@@ -98,4 +115,10 @@ def describe(options: RunOptions, overridden: set[str]) -> list[str]:
 def in_force(options: RunOptions, *, posed: bool) -> dict[str, Any]:
     """The options by name, without those that a run on posed images doesn't use."""
     unused = {"preset"} | ({"max_frames", "method"} if posed else set())
+    unused |= {name for name in asdict(options) if _idle(options, name)}
     return {name: value for name, value in asdict(options).items() if name not in unused}
+
+
+def _idle(options: RunOptions, name: str) -> bool:
+    """Whether an option is about something that is not asked for."""
+    return not getattr(options, ONLY_WITH.get(name, name)) if name in ONLY_WITH or name in EXTRAS else False

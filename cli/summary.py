@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cli.display import duration
 
-FILES = ("report.html", "scene.ply", "scene.spz", "preview.jpg")
+FILES = ("report.html", "scene.ply", "scene.spz", "mesh.glb", "preview.jpg")
 
 
 def show(console: Console, out: Path) -> None:
@@ -38,6 +38,17 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str]]:
         size = f"{evaluation['width']}x{evaluation['height']}"
         found.append(("held-out PSNR", f"{evaluation['psnr_db']:.2f} dB over {views} views at {size}"))
         found.append(("held-out SSIM", f"{evaluation['ssim']:.4f}"))
+    if (masked := (evaluation.get("masked") or {}).get("psnr_db")) is not None:
+        found.append(("subject PSNR", f"{masked:.2f} dB within the mask"))
+    if (scale := report.get("scale")) and (report.get("scene") or {}).get("metres_per_unit"):
+        found.append(
+            (
+                "true size",
+                f"in metres, to {100 * scale['relative_uncertainty']:.2f} % by {scale['views_used']} views of tags",
+            )
+        )
+    if mesh := report.get("mesh"):
+        found.append(("mesh", f"{mesh['faces']:,} triangles, {mesh['vertices']:,} vertices"))
     if training:
         found.append(("Gaussians", f"{training['num_gaussians']:,}"))
         found.append(

@@ -116,8 +116,9 @@ class Workspace:
 
     def keep_only(self, digests: dict[str, str]) -> None:
         """After a success: removes steps of other options, half-made ones and logs; `--resume` needs only `digests`."""
-        for step, digest in digests.items():
-            for path in (self.root / step).glob("*"):
+        for folder in self.root.iterdir():
+            digest = digests.get(folder.name)
+            for path in folder.glob("*") if folder.is_dir() else ():
                 if path.name not in (digest, f"{digest}.json"):
                     remove(path)
         remove(self.root / "logs")

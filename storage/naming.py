@@ -16,13 +16,14 @@ from urllib.parse import quote
 from uuid import UUID
 
 EXTENSIONS = ("mp4", "mov", "m4v", "webm", "mkv", "avi", "zip")
-FILES = {  # what can be downloaded of a job: kind -> file and content type
+FILES = {  # what can be downloaded of a job, where it has it: kind -> file and content type
     "ply": ("scene.ply", "application/octet-stream"),
     "spz": ("scene.spz", "application/octet-stream"),
     "report": ("report.json", "application/json"),
     "report_html": ("report.html", "text/html; charset=utf-8"),
     "colmap": ("colmap.zip", "application/zip"),
     "camera": ("camera.json", "application/json"),
+    "glb": ("mesh.glb", "model/gltf-binary"),
 }
 MAX_KEY_BYTES = 1024  # what S3 allows
 MAX_SEGMENT_BYTES = 255  # what file systems allow

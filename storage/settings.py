@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tasks.errors import BadOption
@@ -65,6 +65,13 @@ class Settings(BaseSettings):
         default="", description="comma-separated training slots of this host; empty: its GPUs, else `cpu`"
     )
     threads: int = Field(default=0, ge=0, description="threads of a step; 0: one per core")
+    rembg_home: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("SPLATFLOW_REMBG_HOME", "REMBG_HOME"),
+        description="folder with the models that remove backgrounds",
+    )
+    mask_model: str = Field(default="u2netp", min_length=1, description="rembg's name of the model")
+    apriltag_family: str = Field(default="tagStandard41h12", min_length=1, description="of the tags in all scenes")
 
     @property
     def data_folder(self) -> Path:

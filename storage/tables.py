@@ -96,6 +96,7 @@ class Job(SQLModel, table=True):
     training_num_steps: int = 25_000
     apriltag_size_mm: float | None = None
     remove_background: bool = False
+    mesh: bool = False
     camera_type: str | None = None
     max_frames: int | None = None
     train_side_px: int | None = None

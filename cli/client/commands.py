@@ -71,6 +71,7 @@ def options(whole: Callable[[str], int]) -> argparse.ArgumentParser:
     group.add_argument("--method", choices=("glomap", "colmap"), help="global (glomap, default) or incremental mapping")
     group.add_argument("--apriltag-size-mm", type=float, metavar="X", help="look for AprilTags, to know the scale")
     group.add_argument("--remove-background", action="store_true", help="keep the thing in the foreground only")
+    group.add_argument("--mesh", action="store_true", help="also make a mesh (mesh.glb)")
     group.add_argument("--camera-type", choices=("orbital", "drone"), help="how the viewer moves")
     return parser
 
@@ -102,6 +103,7 @@ def fields(args: argparse.Namespace, *, local: bool) -> dict[str, Any]:
         "train_side_px": chosen.train_side_px,
         "apriltag_size_mm": args.apriltag_size_mm,
         "remove_background": args.remove_background,
+        "mesh": args.mesh or None,  # ours alone: other deployments of the API need not see it
         "camera_type": args.camera_type,
     }
 

@@ -11,7 +11,7 @@ from cli.client.transfer import Advance, download
 from cli.display import Display
 from cli.workspace import opened
 
-# Download type -> file. `preview` has a route of its own; `colmap` is unpacked into two folders.
+# Download type -> file. `preview` has a route of its own; `colmap` is unpacked into its folders.
 FILES = {
     "ply": "scene.ply",
     "spz": "scene.spz",
@@ -20,8 +20,9 @@ FILES = {
     "report": "report.json",
     "report_html": "report.html",
     "colmap": "colmap.zip",
+    "glb": "mesh.glb",
 }
-MODEL_FOLDERS = ("images", "colmap")
+MODEL_FOLDERS = ("images", "masks", "colmap")
 BASIC = ("ply", "spz")  # what every deployment has
 NOT_THERE = (400, 404)
 

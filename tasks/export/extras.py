@@ -11,27 +11,13 @@ import numpy as np
 import pycolmap
 
 from tasks.errors import BadScene
+from tasks.export.options import Extras
 from tasks.gaussians.model import Gaussians
 from tasks.gaussians.spz_streams import FRACTIONAL_BITS
 from tasks.gaussians.transform import in_unit
 
 MOST_BITS = 20  # of an SPZ's positions: a micrometre where a unit is a metre
 MESH = "mesh.glb"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extras:
-    """Folders of the steps that were run besides the usual ones; None: that step wasn't.
-
-    Attributes:
-        mask: with mask.json.
-        scale: with scale.json.
-        mesh: with mesh.json and, when there was a surface to find, mesh.glb.
-    """
-
-    mask: Path | None = None
-    scale: Path | None = None
-    mesh: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 Progress = Callable[[int, int, str], None]
@@ -37,6 +38,21 @@ class ReportContext:
     preset: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """Folders of the steps that were run besides the usual ones; None: that step wasn't.
+
+    Attributes:
+        mask: with mask.json.
+        scale: with scale.json.
+        mesh: with mesh.json and, when there was a surface to find, mesh.glb.
+    """
+
+    mask: Path | None = None
+    scale: Path | None = None
+    mesh: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

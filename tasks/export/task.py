@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from storage import naming
-from tasks.export.options import ReportContext
+from tasks.export.options import Extras, ReportContext
 from tasks.process import digest, machine
 from tasks.process.messages import Job
 from tasks.service import archive
@@ -18,30 +18,58 @@ FIRST_PERCENT, LAST_PERCENT = 98, 99
 PREVIEW = "preview.jpg"
 
 
-def identity(run: JobRun, extracted: StepReference, posed: StepReference, trained: StepReference) -> str:
+Optional = StepReference | None
+
+
+def identity(
+    run: JobRun,
+    extracted: StepReference,
+    posed: StepReference,
+    trained: StepReference,
+    masked: Optional,
+    scaled: Optional,
+    meshed: Optional,
+) -> str:
     """By the scene, and by what the report says of the steps before."""
-    return digest.of_step(STEP, trained.digest, [posed.digest, extracted.digest, run.job.title])
+    others = [step.digest for step in (masked, scaled, meshed) if step is not None]
+    return digest.of_step(STEP, trained.digest, [posed.digest, extracted.digest, run.job.title, *others])
 
 
 @step_task(STEP, identity)
-def export(run: JobRun, extracted: StepReference, posed: StepReference, trained: StepReference) -> ExportReference:
+def export(
+    run: JobRun,
+    extracted: StepReference,
+    posed: StepReference,
+    trained: StepReference,
+    masked: Optional,
+    scaled: Optional,
+    meshed: Optional,
+) -> ExportReference:
     """The result's files in the object store, see `tasks.export.step.export`."""
     out = run.scratch("export")
-    context = _context(run, extracted, posed, trained)
+    steps = [step for step in (extracted, masked, posed, scaled, trained, meshed) if step is not None]
+    context = _context(run, extracted, steps)
+    folders = [None if step is None else run.folder_of(step) for step in (masked, scaled, meshed)]
     arguments = {
         "trained": run.folder_of(trained),
         "posed": run.folder_of(posed),
         "out": out,
         "context": context,
+        "extras": Extras(mask=folders[0], scale=folders[1], mesh=folders[2]),
     }
     outcome = run.carry_out(
         STEP,
         Job(function="tasks.export.step:export", arguments=arguments, out=out),
         lambda done, total: FIRST_PERCENT + (LAST_PERCENT - FIRST_PERCENT) * done // max(total, 1),
     )
-    archive.zip_folders(out, ("images", "colmap"), out / "colmap.zip")
+    packed = [name for name in ("images", "masks", "colmap") if (out / name).is_dir()]
+    archive.zip_folders(out, packed, out / "colmap.zip")
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
-    files = {kind: _store(run, out / name, content_type) for kind, (name, content_type) in naming.FILES.items()}
+    files = {
+        kind: _store(run, out / name, content_type)
+        for kind, (name, content_type) in naming.FILES.items()
+        if (out / name).is_file()
+    }
     preview = _store(run, out / PREVIEW, "image/jpeg")
     return ExportReference(
         digest=trained.digest,
@@ -61,6 +89,7 @@ def _store(run: JobRun, path: Path, content_type: str) -> dict[str, Any]:
 
 
 def _quality(report: dict[str, Any]) -> dict[str, Any]:
+    masked = (report.get("evaluation") or {}).get("masked") or {}
     evaluation, sfm = report.get("evaluation") or {}, report.get("sfm") or {}
     training, stages = report.get("training") or {}, report.get("stages") or {}
     return {
@@ -69,19 +98,20 @@ def _quality(report: dict[str, Any]) -> dict[str, Any]:
         "reprojection_error_px": sfm.get("reprojection_error_px"),
         "psnr_db": evaluation.get("psnr_db"),
         "ssim": evaluation.get("ssim"),
+        "subject_psnr_db": masked.get("psnr_db"),
         "num_gaussians": training.get("num_gaussians"),
         "step_seconds": {name: round(stage["seconds"], 3) for name, stage in stages.items() if stage},
     }
 
 
-def _context(run: JobRun, extracted: StepReference, posed: StepReference, trained: StepReference) -> ReportContext:
+def _context(run: JobRun, extracted: StepReference, steps: list[StepReference]) -> ReportContext:
     job = run.job
     return ReportContext(
         source=job.title,
         extract=json.loads((run.folder_of(extracted) / "extract.json").read_text()),
         stages={
             step.step: {"seconds": step.seconds, "peak_memory_bytes": step.peak_memory_bytes, "reused": False}
-            for step in (extracted, posed, trained)
+            for step in steps
         },
         versions=machine.versions(),
         options={
@@ -91,6 +121,17 @@ def _context(run: JobRun, extracted: StepReference, posed: StepReference, traine
             "max_frames": job.max_frames,
             "train_side_px": job.train_side_px,
             "device": run.device,
+            **_extras_asked_for(run),
         },
         machine=machine.machine(run.device),
     )
+
+
+def _extras_asked_for(run: JobRun) -> dict[str, Any]:
+    job, settings = run.job, run.settings
+    asked: dict[str, Any] = {}
+    if job.remove_background:
+        asked |= {"remove_background": True, "mask_model": settings.mask_model}
+    if job.apriltag_size_mm is not None:
+        asked |= {"apriltag_size_mm": job.apriltag_size_mm, "apriltag_family": settings.apriltag_family}
+    return asked | ({"mesh": True} if job.mesh else {})

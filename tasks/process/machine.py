@@ -9,7 +9,20 @@ from typing import Any
 
 import psutil
 
-LIBRARIES = ("splatflow", "torch", "pycolmap", "av", "numpy", "opencv-python-headless", "gsplat")
+LIBRARIES = (
+    "splatflow",
+    "torch",
+    "pycolmap",
+    "av",
+    "numpy",
+    "opencv-python-headless",
+    "gsplat",
+    "rembg",
+    "onnxruntime",
+    "pupil-apriltags",
+    "open3d-cpu",
+    "open3d",
+)
 
 
 def versions() -> dict[str, str]:

@@ -27,7 +27,7 @@ def test_every_option_is_kept(site):
     options = {
         "title": "Cafe\u0301", "public": True, "reconstruction_method": "COLMAP", "training_max_num_gaussians": 1000,
         "training_num_steps": 100_000, "apriltag_size_mm": 95, "remove_background": True, "camera_type": "orbital",
-        "max_frames": 50, "train_side_px": 640,
+        "max_frames": 50, "train_side_px": 640, "mesh": True,
     }  # fmt: skip
     job = site.submit(**options)["job_id"]
     detail = site.call("GET", f"jobs/{job}/").json()
@@ -36,10 +36,11 @@ def test_every_option_is_kept(site):
 
 
 def test_what_is_not_done_is_told(site):
-    told = site.submit(remove_background=True, apriltag_size_mm=50, wizardry=[1, 2])["warnings"]
+    told = site.submit(remove_background=True, apriltag_size_mm=50, mesh=True, wizardry=[1, 2], x=3)["warnings"]
     assert [(warning["code"], warning["field"]) for warning in told] == [
-        ("not_applied", "remove_background"), ("not_applied", "apriltag_size_mm"), ("not_applied", "wizardry"),
-    ]  # fmt: skip
+        ("not_applied", "wizardry"),
+        ("not_applied", "x"),
+    ]
     assert all(warning["message"].endswith(".") for warning in told)
 
 

@@ -32,6 +32,8 @@ def shown(**values):
         ({"state": RUNNING, "step": "sfm"}, "Processing video"),
         ({"state": RUNNING, "step": "scale"}, "Processing video"),
         ({"state": RUNNING, "step": "train"}, "Generating 3D scene"),
+        ({"state": RUNNING, "step": "mask"}, "Processing video"),
+        ({"state": RUNNING, "step": "mesh"}, "Generating 3D scene"),
         ({"state": RUNNING, "step": "export"}, "Generating 3D scene"),
         ({"state": FINISHED}, "Finished"),
         ({"state": FAILED}, "Failed"),

@@ -37,6 +37,7 @@ ADDITIVE = {
     "error_message",
     "warnings",
     "apriltag_size_mm",
+    "mesh",
     "camera_type",
     "scale",
     "quality",
@@ -109,7 +110,7 @@ def check_detail(detail: Mapping[str, Any]) -> None:
     assert isinstance(detail["title"], str)
     check_status(detail)
     check_time(detail["uploaded_at"])
-    for name in ("public", "remove_background", "has_ply", "has_spz"):
+    for name in ("public", "remove_background", "mesh", "has_ply", "has_spz"):
         assert isinstance(detail[name], bool), name
     for name in ("training_max_num_gaussians", "training_num_steps"):
         assert type(detail[name]) is int, name

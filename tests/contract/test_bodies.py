@@ -62,7 +62,7 @@ def test_integers_of_the_wrong_type(api: Api, junk: str, field: str, value: str)
 
 
 @pytest.mark.parametrize("value", ["0", "1", '"true"', '"yes"', "[]", "{}"])
-@pytest.mark.parametrize("field", ["public", "remove_background"])
+@pytest.mark.parametrize("field", ["public", "remove_background", "mesh"])
 def test_booleans_of_the_wrong_type(api: Api, junk: str, field: str, value: str) -> None:
     check_error(submit_text(api, junk, field, value), 400, field=field, submit=True)
 

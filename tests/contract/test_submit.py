@@ -57,6 +57,7 @@ def test_every_field(api: Api, junk: str) -> None:
         "apriltag_size_mm": 95.6,
         "remove_background": True,
         "camera_type": "orbital",
+        "mesh": True,
     }
     answer = api.submit(blob_name=junk, **fields)
     detail = api.detail(answer["job_id"])
@@ -134,16 +135,19 @@ def test_other_camera_types(api: Api, junk: str, camera_type: str) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("remove_background", True), ("apriltag_size_mm", 95.6), ("some_future_option", 7), ("quality", "high")],
+    [("some_future_option", 7), ("quality", "high")],
 )
 def test_what_is_not_applied_is_said(api: Api, junk: str, field: str, value: Any) -> None:
-    """Optional fields that this build can't honour are accepted with a warning, never silently."""
+    """Fields that nobody knows are accepted with a warning, never silently."""
     answer = api.submit(blob_name=junk, **{field: value})
     for body in (answer, api.detail(answer["job_id"])):
         entries = [json.dumps(warning) for warning in body["warnings"]]
-        if field in ("remove_background", "apriltag_size_mm") and not entries:
-            pytest.skip(f"this build honours {field}")
         assert any("not_applied" in entry and field in entry for entry in entries), entries
+
+
+def test_what_is_applied_brings_no_warning(api: Api, junk: str) -> None:
+    answer = api.submit(blob_name=junk, remove_background=True, apriltag_size_mm=95.6, mesh=True)
+    assert answer["warnings"] == []
 
 
 @pytest.mark.parametrize(

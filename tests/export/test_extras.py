@@ -9,7 +9,8 @@ import pycolmap
 import pytest
 
 from tasks.errors import BadScene
-from tasks.export.extras import Extras, spz_bits
+from tasks.export.extras import spz_bits
+from tasks.export.options import Extras
 from tasks.export.step import export
 from tasks.export.subjects import MOST, OUTSIDE, cut_outs, darkened
 from tasks.gaussians.ply import read_ply

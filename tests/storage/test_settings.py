@@ -88,3 +88,12 @@ def test_secrets_are_not_printed(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv(f"SPLATFLOW_{name}", "very-secret-text")
     settings = load_settings()
     assert "very-secret-text" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize("name", ["SPLATFLOW_REMBG_HOME", "REMBG_HOME"])
+def test_models_are_where_rembg_looks_for_them_too(monkeypatch: pytest.MonkeyPatch, name: str, tmp_path: Path):
+    for other in ("SPLATFLOW_REMBG_HOME", "REMBG_HOME"):
+        monkeypatch.delenv(other, raising=False)
+    assert load_settings().rembg_home is None
+    monkeypatch.setenv(name, str(tmp_path))
+    assert load_settings().rembg_home == tmp_path
