@@ -13,6 +13,7 @@ from api import (
     routes_jobs,
     routes_service,
     routes_submit,
+    routes_tags,
 )
 from api.envelope import Envelope
 from api.head import HeadAsGet
@@ -46,6 +47,7 @@ def create_app(settings: Settings, database: Database, objects: ObjectStore, *, 
     for module in (routes_jobs, routes_submit, routes_files, routes_events, routes_account):
         app.include_router(module.router)
     app.include_router(routes_service.router)
+    app.include_router(routes_tags.router)
     if isinstance(objects, LocalStore):
         app.router.routes.extend(object_routes(objects))
     refusals.install(app)

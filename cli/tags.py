@@ -34,19 +34,13 @@ def _number(text: str) -> float:
 
 
 def _ids(text: str) -> tuple[int, ...]:
-    """`0-3,7` as (0, 1, 2, 3, 7)."""
-    from tasks.tags.pdf import MOST_IDS
+    from tasks.errors import BadOption
+    from tasks.tags.ids import parse_ids
 
-    ids: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isascii() or not first.isdigit() or (dash and not (last.isascii() and last.isdigit())):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a list of ids such as 0-3 or 0,2,5")
-        low, high = int(first), int(last or first)
-        if high < low or high - low > MOST_IDS:
-            raise argparse.ArgumentTypeError(f"{part.strip()!r} is not a range of at most {MOST_IDS} ids")
-        ids += range(low, high + 1)
-    return tuple(ids)
+    try:
+        return parse_ids(text)
+    except BadOption as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
 
 
 def _tags(args: argparse.Namespace) -> None:

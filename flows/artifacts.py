@@ -11,10 +11,14 @@ from tasks.service.run import JobRun
 MAX_PREVIEW_BYTES = 400_000  # as text in Prefect's database
 
 
-def show_result(run: JobRun, result: ExportReference) -> None:
-    """Makes the artifacts; the job is finished already, so nothing that goes wrong here may fail it."""
+def show_result(run: JobRun, result: ExportReference, scale: dict[str, Any] | None = None) -> None:
+    """Makes the artifacts; the job is finished already, so nothing that goes wrong here may fail it.
+
+    Args:
+        scale: what the tags say; None: none were looked for.
+    """
     try:
-        markdown = report_markdown(run.job.title, result.quality, result.files, result.warnings)
+        markdown = report_markdown(run.job.title, {**result.quality, "scale": scale}, result.files, result.warnings)
         preview = run.objects.get_bytes(result.preview_key)
         if len(preview) <= MAX_PREVIEW_BYTES:
             markdown += f"\n\n![preview](data:image/jpeg;base64,{base64.b64encode(preview).decode('ascii')})\n"
@@ -29,11 +33,14 @@ def report_markdown(
     title: str, quality: dict[str, Any], files: dict[str, dict[str, Any]], warnings: tuple[str, ...]
 ) -> str:
     """The figures of a result as Markdown; the client's title can't bring any of its own."""
+    subject = quality.get("subject_psnr_db")
     rows = [
         ("Registered frames", f"{quality.get('frames_registered')} of {quality.get('frames_given')}"),
         ("Reprojection error", _number(quality.get("reprojection_error_px"), "px")),
         ("Held-out PSNR", _number(quality.get("psnr_db"), "dB")),
         ("Held-out SSIM", _number(quality.get("ssim"), "", 4)),
+        *([("PSNR of the subject", _number(subject, "dB"))] if subject is not None else []),
+        *([("Unit", true_size(quality["scale"]))] if quality.get("scale") else []),
         ("Gaussians", f"{quality.get('num_gaussians') or 0:,}"),
         *((f"Seconds of {step}", _number(s, "s", 1)) for step, s in (quality.get("step_seconds") or {}).items()),
         *((f"File {kind}", f"{file['bytes']:,} bytes") for kind, file in files.items()),
@@ -42,6 +49,13 @@ def report_markdown(
     lines += [f"| {name} | {value} |" for name, value in rows]
     lines += ["", *(f"- {escaped(text)}" for text in warnings)] if warnings else []
     return "\n".join(lines)
+
+
+def true_size(scale: dict[str, Any]) -> str:
+    """What the tags say, in a few words."""
+    if scale.get("metres_per_unit") is None:
+        return str(scale.get("status", "")).replace("_", " ")
+    return f"metre, to {100 * (scale.get('relative_uncertainty') or 0.0):.2f} %"
 
 
 def escaped(text: str) -> str:

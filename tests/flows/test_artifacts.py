@@ -32,6 +32,22 @@ def test_a_title_brings_no_markup(title: str):
     assert "](" not in first
 
 
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [
+        ({"status": "scaled", "metres_per_unit": 0.4, "relative_uncertainty": 0.0031}, "| Unit | metre, to 0.31 % |"),
+        ({"status": "no_tags", "metres_per_unit": None}, "| Unit | no tags |"),
+    ],
+)
+def test_size_and_subject_are_told_where_they_were_asked_for(scale: dict[str, Any], said: str):
+    text = report_markdown("Fox", {"scale": scale, "subject_psnr_db": 31.234}, {}, ())
+    assert said in text
+    assert "| PSNR of the subject | 31.23 dB |" in text
+    plain = report_markdown("Fox", {"scale": None, "subject_psnr_db": None}, {}, ())
+    assert "Unit" not in plain
+    assert "subject" not in plain
+
+
 def test_figures_and_warnings_are_there_and_missing_ones_are_empty():
     text = report_markdown(
         "Fox",
