@@ -7,9 +7,6 @@ from typing import Any
 
 def add(commands: Any) -> None:
     """Adds the command to what `add_subparsers` returned."""
-    from tasks.tags.families import DEFAULT_FAMILY, FAMILIES
-    from tasks.tags.layout import PAPERS_MM
-
     command = commands.add_parser("tags", help="printable AprilTags, which give a scene its true size")
     command.add_argument("out", type=Path, metavar="OUT.pdf", help="the PDF to write")
     command.add_argument(
@@ -20,8 +17,8 @@ def add(commands: Any) -> None:
         help="side of the square that is measured: the inner white one of tagStandard41h12; 1 to 1000",
     )
     command.add_argument("--ids", type=_ids, default=(0, 1), metavar="IDS", help="such as 0-3 or 0,2,5 (default: 0-1)")
-    command.add_argument("--family", choices=FAMILIES, default=DEFAULT_FAMILY, help=f"default: {DEFAULT_FAMILY}")
-    command.add_argument("--paper", choices=tuple(PAPERS_MM), default="a4", help="default: a4")
+    command.add_argument("--family", default="tagStandard41h12", metavar="F", help="default: tagStandard41h12")
+    command.add_argument("--paper", choices=("a4", "letter"), default="a4", help="default: a4")
     command.add_argument("--debug", action="store_true", help="show the details of a failure")
     command.set_defaults(call=_tags)
 
