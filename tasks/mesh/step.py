@@ -1,0 +1,209 @@
+"""The mesh step: a trained scene and its cameras in, a mesh out."""
+
+import json
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.errors import BadOption, BadScene, NoSubject, OutputUnwritable
+from tasks.gaussians.files import writing
+from tasks.gaussians.ply import read_ply
+from tasks.mesh.clean import Mesh, clean
+from tasks.mesh.consistency import agreement, between_views, consistent, neighbours
+from tasks.mesh.depth import DepthMap, DepthRenderer, points_in_camera
+from tasks.mesh.fuse import fuse, plan_blocks
+from tasks.mesh.options import Agreement, MeshOptions, MeshRecord
+from tasks.mesh.raycast import Raycaster
+from tasks.mesh.region import Region, find_region, usual_depths
+from tasks.mesh.require import require
+from tasks.mesh.views import MeshView, evenly, read_views
+from tasks.mesh.write import write_glb
+from tasks.train.backend import choose_backend
+
+Progress = Callable[[int, int, str], None]
+TOTAL = 1000
+RENDERED, COMPARED, FUSED, CLEANED = 400, 500, 850, 950  # of TOTAL, when that part is done
+MAX_JUDGED = 12  # held-out views
+NEAR_UNIT = (1e-9, 1e9)  # of metres per unit; outside, something is wrong
+
+
+def mesh(
+    trained: Path,
+    posed: Path,
+    out: Path,
+    options: MeshOptions,
+    progress: Progress,
+    metres_per_unit: float | None = None,
+) -> MeshRecord:
+    """Mesh the scene in `trained/scene.ply` as the cameras of `posed/colmap` see it, into the new folder `out`.
+
+    Writes `mesh.glb` (y up; metres with `metres_per_unit`, otherwise the scene's unit) and `mesh.json`. Only the subject is
+    meshed when `posed/masks` is there. Inputs are read, never changed; `progress` may raise to stop, and then nothing is left.
+
+    Raises:
+        MeshUnavailable: Open3D or trimesh can't be loaded; checked before anything else.
+        BadOption: metres_per_unit is not a sensible positive number.
+        BadScene: the scene can't be read, or shows no surface to the cameras.
+        BadPosedInput: the cameras or masks can't be read.
+        NoSubject: no surface lies within the masks.
+        DeviceUnavailable, DiskFull, OutputUnwritable.
+    """
+    require()
+    if metres_per_unit is not None and not NEAR_UNIT[0] < metres_per_unit < NEAR_UNIT[1]:
+        raise BadOption(f"metres per unit must be a positive number, not {metres_per_unit}.")
+    started = time.perf_counter()
+    with _fresh_folder(out) as part:
+        progress(0, TOTAL, "reading the scene")
+        views = read_views(posed, side_px=options.render_side_px)
+        training = evenly(views.training, options.max_views)
+        renderer = DepthRenderer(
+            read_ply(trained / "scene.ply"),
+            choose_backend(options.device, options.threads),
+            antialiased=_antialiased(trained),
+        )
+        rendered = _render(renderer, training, lambda i, n: _tell(progress, 0, RENDERED, i, n, "rendering depth"))
+        region = find_region(training, rendered, masked=views.masked)
+        if region is None:
+            raise _nothing(views.masked)
+        near = neighbours(training, usual_depths(rendered))
+        agreed = between_views(training, rendered, near, region.far)
+        maps = consistent(
+            training, rendered, near, lambda i, n: _tell(progress, RENDERED, COMPARED, i, n, "comparing views")
+        )
+        del rendered
+        voxel, blocks = plan_blocks(
+            training, maps, region, voxels_along_side=options.voxels_along_side, max_grid_mb=options.max_grid_mb
+        )
+        if not len(blocks):
+            raise _nothing(views.masked)
+        raw = fuse(
+            training, maps, region, voxel, blocks, lambda i, n: _tell(progress, COMPARED, FUSED, i, n, "fusing depth")
+        )
+        progress(FUSED, TOTAL, "cleaning the mesh")
+        surface, dropped = clean(raw, max_faces=options.max_faces, min_component_part=options.min_component_part)
+        if not len(surface.faces):
+            raise _nothing(views.masked)
+        progress(CLEANED, TOTAL, "judging and writing the mesh")
+        held_out = _judge(renderer, evenly(views.held_out, MAX_JUDGED), surface, region, typical_far(region))
+        size = write_glb(part / "mesh.glb", surface, metres_per_unit=metres_per_unit)
+        factor = 1.0 if metres_per_unit is None else metres_per_unit
+        x, y, z = (float(v) for v in factor * (surface.vertices.max(0) - surface.vertices.min(0)))
+        record = MeshRecord(
+            vertices=len(surface.vertices),
+            faces=len(surface.faces),
+            unit="scene" if metres_per_unit is None else "m",
+            voxel_size=voxel * factor,
+            extent=(x, y, z),
+            views=len(training),
+            masked=views.masked,
+            components_dropped=dropped,
+            between_views=agreed,
+            held_out=held_out,
+            bytes=size,
+            seconds=time.perf_counter() - started,
+            warnings=_warnings(agreed, held_out),
+        )
+        told = {**asdict(record), "options": asdict(options), "metres_per_unit": metres_per_unit}
+        (part / "mesh.json").write_text(json.dumps(told, indent=1, allow_nan=False))
+        progress(TOTAL, TOTAL, "mesh done")
+    return record
+
+
+def typical_far(region: Region) -> float:
+    """Depth up to which views that weren't fused are judged."""
+    return float(np.median(region.far))
+
+
+def _render(renderer: DepthRenderer, views: list[MeshView], progress: Callable[[int, int], None]) -> list[DepthMap]:
+    maps = []
+    for number, view in enumerate(views):
+        maps.append(renderer.render(view))
+        progress(number + 1, len(views))
+    return maps
+
+
+def _judge(
+    renderer: DepthRenderer, views: list[MeshView], surface: Mesh, region: Region, far: float
+) -> Agreement | None:
+    """The mesh against the splats in views that weren't fused, within the region."""
+    if not views:
+        return None
+    caster = Raycaster(surface)
+    pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+    for view in views:
+        splats = renderer.render(view).depth
+        pairs.append((caster.cast(view)[0], np.where((splats <= far) & _inside(view, splats, region), splats, 0)))
+    return agreement(pairs)
+
+
+def _inside(view: MeshView, depth: NDArray[np.float32], region: Region) -> NDArray[np.bool_]:
+    """(H, W) which pixels of a depth map lie in the region's box."""
+    pose = view.viewmat.astype(np.float64)
+    world = (points_in_camera(depth, view.K) - pose[:3, 3]) @ pose[:3, :3]
+    return np.all((world >= region.low) & (world <= region.high), axis=-1)
+
+
+def _antialiased(trained: Path) -> bool:
+    """How the scene was trained, which is how it must be rendered; as usual where train.json doesn't say."""
+    try:
+        return bool(json.loads((trained / "train.json").read_text())["options"]["antialiased"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _nothing(masked: bool) -> Exception:
+    if masked:
+        return NoSubject(
+            "No surface lies within the masks, so there is nothing to mesh; run without --remove-background."
+        )
+    return BadScene(
+        "The scene shows its cameras no surface that two of them agree on; train longer, or film from more sides."
+    )
+
+
+def _warnings(agreed: Agreement, held_out: Agreement | None) -> tuple[str, ...]:
+    found = []
+    if agreed.coverage < 0.2:
+        found.append(
+            "Few views show the same parts of the scene, so the mesh has holes; film slowly and from more sides."
+        )
+    if held_out is not None and (held_out.median > 0.02 or math.isclose(held_out.coverage, 0)):
+        found.append("The mesh lies off what held-out views show; train longer for a better surface.")
+    return tuple(found)
+
+
+def _tell(progress: Progress, begin: int, end: int, done: int, total: int, message: str) -> None:
+    progress(begin + (end - begin) * done // total, TOTAL, f"{message}, view {done} of {total}")
+
+
+@contextmanager
+def _fresh_folder(out: Path) -> Iterator[Path]:
+    """A sibling of `out` that becomes `out` when all went well and vanishes when not.
+
+    Raises DiskFull, OutputUnwritable.
+    """
+    part: Path | None = None
+    try:
+        with writing(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            if out.exists() and (not out.is_dir() or any(out.iterdir())):
+                raise OutputUnwritable(f"{out} exists already and isn't empty; choose another folder or remove it.")
+            part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        with writing(out):
+            yield part
+            part.chmod(0o755)
+            if out.exists():
+                out.rmdir()
+            part.rename(out)
+        part = None
+    finally:
+        if part is not None:
+            shutil.rmtree(part, ignore_errors=True)
