@@ -14,6 +14,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from cli.presets import RunOptions
 from tasks.presets import DEFAULT_OF_DEVICE
 from tasks.process import device
 from tasks.process.machine import usable_cores
@@ -45,7 +46,7 @@ class Finding:
 def findings() -> list[Finding]:
     """Looks at everything; a look that fails is itself a finding."""
     found = []
-    for look in (_python, _compiler, _cores, _simd, _memory, _gpu, _video, _heic, _disk):
+    for look in (_python, _compiler, _cores, _simd, _memory, _gpu, _video, _heic, _masks, _mesh, _disk):
         try:
             found.append(look())
         except Exception as error:
@@ -172,6 +173,32 @@ def _heic() -> Finding:
             name="HEIC", state="missing", value="no", meaning="iPhone photos must be converted to JPEG first"
         )
     return Finding(name="HEIC", state="ok", value=f"pi-heif {pi_heif.__version__}", meaning="reads iPhone photos")
+
+
+def _masks() -> Finding:
+    from tasks.mask.model import check_model, find_model
+
+    from tasks.errors import MachineError
+
+    home = os.environ.get("REMBG_HOME")
+    try:
+        model = find_model(Path(home) if home else None, RunOptions.mask_model)
+        check_model(model, RunOptions.mask_model)
+    except MachineError as error:
+        return Finding(name="masks", state="note", value="no model", meaning=f"--remove-background fails: {error}")
+    return Finding(name="masks", state="ok", value=model.name, meaning="--remove-background works")
+
+
+def _mesh() -> Finding:
+    from tasks.mesh.require import require
+
+    from tasks.errors import MeshUnavailable
+
+    try:
+        require()
+    except MeshUnavailable as error:
+        return Finding(name="mesh", state="note", value="no Open3D", meaning=f"--mesh fails: {error}")
+    return Finding(name="mesh", state="ok", value="Open3D", meaning="--mesh works")
 
 
 def _disk() -> Finding:

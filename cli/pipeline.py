@@ -117,7 +117,7 @@ class _Run:
                 inputs,
                 _mask_options(options, model),
                 lambda out, given: {"extracted": frames, "out": out, "options": given, "model": model},
-                done=lambda r: f"the subject fills {100 * r.get('coverage_mean', 0):.0f} % of a frame",
+                done=lambda r: f"the subject fills {100 * r.get('coverage', 0):.0f} % of a frame",
             ).folder
             inputs = digest.of_json([inputs, self._digests["mask"]])
         posed = self._step(
@@ -228,12 +228,12 @@ def _mask_model(options: RunOptions) -> Path:
 
     home = os.environ.get("REMBG_HOME")
     model = find_model(Path(home) if home else None, options.mask_model)
-    check_model(model)
+    check_model(model, options.mask_model)
     return model
 
 
 def _require_mesh() -> None:
-    from tasks.mesh.step import require
+    from tasks.mesh.require import require
 
     require()
 

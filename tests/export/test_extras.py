@@ -142,7 +142,16 @@ def test_masks_and_mesh_are_in_the_result(tmp_path: Path) -> None:
     record["evaluation"]["masked"] = {"psnr_db": 31.5, "band_psnr_db": 24.25}
     (trained / "train.json").write_text(json.dumps(record))
     masked = told(tmp_path / "mask", "mask.json", {"model": "u2netp", "mended": ["a.jpg"], "background": "moves"})
-    mesh = told(tmp_path / "mesh", "mesh.json", {"faces": 1234, "vertices": 700, "warnings": ["It has holes."]})
+    mesh = told(
+        tmp_path / "mesh",
+        "mesh.json",
+        {
+            "faces": 1234,
+            "vertices": 700,
+            "between_views": {"median": 0.0042, "p95": 0.031},
+            "warnings": ["It has holes."],
+        },
+    )
     (mesh / "mesh.glb").write_bytes(b"glTF")
     stages = {"mask": {"seconds": 4.0}, "mesh": {"seconds": 5.0}, "train": {"seconds": 6.0}}
     out = tmp_path / "out"
@@ -157,7 +166,7 @@ def test_masks_and_mesh_are_in_the_result(tmp_path: Path) -> None:
     assert (report["mask"]["model"], report["mesh"]["faces"]) == ("u2netp", 1234)
     assert "It has holes." in report["warnings"]
     page = (out / "report.html").read_text()
-    for said in ("PSNR of the subject", "31.50", "24.25 dB", "Removing the background", "1\u202f234"):
+    for said in ("PSNR of the subject", "31.50", "24.25 dB", "Removing the background", "1\u202f234", "0.42 %"):
         assert said in page
     assert page.count("with its background darkened") == MOST
 
