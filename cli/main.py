@@ -65,6 +65,7 @@ def _say_defect(error: Exception, debug: bool) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
+    from cli import evaluate, tags
     from cli.client import commands as client_commands
     from cli.presets import METHODS, PRESETS
     from cli.service import commands as service_commands
@@ -85,6 +86,12 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument("--device", choices=DEVICES, default="auto", help="where to train (default: auto)")
     group.add_argument("--seed", type=_whole, metavar="N", help="seed of all random choices (default: 0)")
     group.add_argument("--threads", type=_whole, metavar="N", help="worker threads (default: one per core)")
+    group = training.add_argument_group("size and mesh")
+    group.add_argument(
+        "--apriltag-size-mm", type=float, metavar="X", help="side of the tags' inner square: makes it metric"
+    )
+    group.add_argument("--apriltag-family", metavar="F", help="default: tagStandard41h12")
+    group.add_argument("--mesh", action="store_true", default=None, help="also make mesh.glb")
     group = training.add_argument_group("this run")
     group.add_argument("--out", type=Path, metavar="DIR", help="result folder (default: out/<name of the input>)")
     group.add_argument("--resume", action="store_true", help="go on from finished steps and the last checkpoint in DIR")
@@ -96,13 +103,16 @@ def parser() -> argparse.ArgumentParser:
     group = command.add_argument_group("cameras")
     group.add_argument("--method", choices=METHODS, help="global (glomap, default) or incremental (colmap) mapping")
     group.add_argument("--max-frames", type=_whole, metavar="N", help="most frames kept from the video")
+    group = command.add_argument_group("subject")
+    group.add_argument("--remove-background", action="store_true", default=None, help="keep the subject alone")
+    group.add_argument("--mask-model", metavar="NAME", help="rembg model, its file below REMBG_HOME (default: u2netp)")
     command.set_defaults(call=_run)
 
     command = commands.add_parser("train", parents=[training], help="posed images to scene")
     command.add_argument(
         "posed", type=Path, metavar="POSED", help="a folder with images/ and a COLMAP model in colmap/"
     )
-    command.set_defaults(call=_train, method=None, max_frames=None)
+    command.set_defaults(call=_train, method=None, max_frames=None, remove_background=None, mask_model=None)
 
     command = commands.add_parser("export", help="convert a scene file")
     command.add_argument("scene", type=Path, metavar="SCENE", help="a 3DGS .ply or a .spz")
@@ -110,6 +120,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, metavar="FILE", help="default: beside SCENE, with the new ending")
     command.add_argument("--debug", action="store_true", help="show the details of a failure")
     command.set_defaults(call=_export)
+
+    evaluate.add(commands)
 
     command = commands.add_parser("doctor", help="what this machine has, and what that means")
     command.add_argument("--json", action="store_true", help="for programs")
@@ -122,6 +134,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--debug", action="store_true", help="show the details of a failure")
     command.set_defaults(call=_demo)
 
+    tags.add(commands)
     service_commands.add(commands, _whole)
     client_commands.add(commands, _whole)
     return top
@@ -177,6 +190,11 @@ def _reconstruct(args: argparse.Namespace, source: Path, inputs: Any) -> None:
             "method",
             "seed",
             "threads",
+            "remove_background",
+            "mask_model",
+            "apriltag_size_mm",
+            "apriltag_family",
+            "mesh",
         )
     }
     options = presets.resolve(preset=args.preset, device=device.resolve(args.device), overrides=overrides)

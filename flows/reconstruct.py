@@ -22,6 +22,9 @@ from tasks.errors import TransientError
 from tasks.export.task import export
 from tasks.extract.task import extract
 from tasks.mask.task import mask
+from tasks.mask.task import require as require_mask_model
+from tasks.mesh.task import mesh
+from tasks.mesh.task import require as require_mesh
 from tasks.process import device
 from tasks.scale.task import scale
 from tasks.service.heart import Heart
@@ -50,23 +53,33 @@ def reconstruct(job_id: str) -> State[Any] | None:
     """
     try:
         with _run_of(UUID(job_id)) as run:
+            require_mask_model(run)
+            require_mesh(run)
             extracted = _step(run, extract)
-            masked = mask(run, extracted)
-            posed = scale(run, _step(run, sfm, masked))
+            masked = _step(run, mask, extracted)
+            posed = _step(run, sfm, extracted, masked)
+            scaled = _step(run, scale, posed)
             trained = _step(run, train, posed)
-            result: ExportReference = _step(run, export, extracted, posed, trained)
-            patiently(lambda: _finish(run, result), run.log, check=run.check)
+            meshed = _step(run, mesh, trained, posed, scaled) if run.job.mesh else None
+            result: ExportReference = _step(run, export, extracted, posed, trained, masked, scaled, meshed)
+            scale_found = None if scaled is None else {k: v for k, v in scaled.record.items() if k != "warnings"}
+            patiently(lambda: _finish(run, result, scale_found), run.log, check=run.check)
             _clear_up(run)
-            show_result(run, result)
+            show_result(run, result, scale_found)
     except AttemptLost:
         return Cancelled(message="The job was cancelled, deleted, or given to another attempt.")
     return None
 
 
 def _step(run: JobRun, step: Task[..., Any], *inputs: Any) -> Any:
-    """A step's finished result, made now or by an earlier run; made again when its output is gone from the store."""
+    """A step's finished result, made now or by an earlier run; made again when its output is gone from the store.
+
+    None: the job doesn't ask for this step.
+    """
     run.check()
     reference = step(run, *inputs)
+    if reference is None:
+        return None
     if not patiently(lambda: run.stored(reference.objects), run.log, check=run.check):
         run.log.warning("%s: its stored output is gone or damaged; making it again", step.name)
         reference = step.with_options(refresh_cache=True)(run, *inputs)
@@ -80,7 +93,7 @@ def _note(run: JobRun, reference: StepReference) -> None:
     run.attempt.warn([{"code": "pipeline", "step": reference.step, "message": text} for text in reference.warnings])
 
 
-def _finish(run: JobRun, result: ExportReference) -> None:
+def _finish(run: JobRun, result: ExportReference, scale: dict[str, Any] | None) -> None:
     """Makes the outputs visible."""
     attempt = run.attempt
     run.end_step("export", result.seconds)
@@ -88,7 +101,7 @@ def _finish(run: JobRun, result: ExportReference) -> None:
     attempt.warn([{"code": "pipeline", "message": text} for text in result.warnings if text not in told])
     attempt.camera(result.camera)
     attempt.preview(result.preview_key)
-    attempt.finish(files=result.files, quality=result.quality, scale=None)
+    attempt.finish(files=result.files, quality=result.quality, scale=scale)
 
 
 def _clear_up(run: JobRun) -> None:

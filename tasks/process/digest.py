@@ -14,6 +14,7 @@ from typing import Any
 
 CHUNK_BYTES = 1 << 20
 SHARED_ROOMS = ("geometry", "gaussians")
+BORROWED_ROOMS = {"scale": ("tags",), "mesh": ("train",)}  # what the code of a step calls besides
 LIBRARIES = {
     "extract": ("av", "numpy", "opencv-python-headless", "pillow", "pi-heif"),
     "sfm": ("pycolmap", "numpy", "scipy", "opencv-python-headless"),
@@ -53,9 +54,9 @@ def of_json(value: Any) -> str:
 
 
 def of_code(step: str) -> str:
-    """SHA-256 of the step's own sources, of the rooms all steps share, and the versions of its libraries."""
+    """SHA-256 of the step's own sources, of the rooms that it shares, and the versions of its libraries."""
     root = Path(str(resources.files("tasks")))
-    rooms = [root / step, *(root / room for room in SHARED_ROOMS)]
+    rooms = [root / room for room in (step, *SHARED_ROOMS, *BORROWED_ROOMS.get(step, ()))]
     sources = {
         str(p.relative_to(root)): of_file(p)
         for room in rooms

@@ -17,18 +17,20 @@ def options_of(run: JobRun) -> SfmOptions:
     return SfmOptions(method=method, num_threads=run.threads)
 
 
-def identity(run: JobRun, extracted: StepReference) -> str:
-    """By the frames and the options."""
-    return digest.of_step(STEP, extracted.digest, options_of(run))
+def identity(run: JobRun, extracted: StepReference, masked: StepReference | None) -> str:
+    """By the frames, their masks and the options."""
+    inputs = extracted.digest if masked is None else digest.of_json([extracted.digest, masked.digest])
+    return digest.of_step(STEP, inputs, options_of(run))
 
 
 @step_task(STEP, identity)
-def sfm(run: JobRun, extracted: StepReference) -> StepReference:
-    """Poses and undistorted views, see `tasks.sfm.step.reconstruct`."""
+def sfm(run: JobRun, extracted: StepReference, masked: StepReference | None) -> StepReference:
+    """Poses and undistorted views, see `tasks.sfm.step.reconstruct`; with masks, theirs too."""
     frames, options = run.folder_of(extracted), options_of(run)
+    masks = None if masked is None else run.folder_of(masked)
     return run.make(
         STEP,
-        identity(run, extracted),
+        identity(run, extracted, masked),
         "tasks.sfm.step:reconstruct",
-        lambda out: {"extracted": frames, "out": out, "options": options},
+        lambda out: {"extracted": frames, "out": out, "options": options, "masks": masks},
     )

@@ -13,6 +13,7 @@ CAMERA = {
     "lookAt": {"x": 0, "y": 0, "z": 0},
     "up": {"x": 0, "y": 1, "z": 0},
 }
+SCALE = {"status": "scaled", "metres_per_unit": 0.5, "relative_uncertainty": 0.004}
 PERCENT_STEPS = 4
 
 
@@ -44,9 +45,30 @@ class StandIns:
         (out / "frames.txt").write_bytes(arguments["source"].read_bytes())
         return {"frames_kept": 3, "warnings": ["Dark frames."]}
 
+    def _mask(self, out: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert (arguments["extracted"] / "frames.txt").is_file()
+        assert arguments["model"].is_file()
+        (out / "mask.json").write_text("{}")
+        return {"coverage": 0.3, "warnings": ["Small subject."]}
+
+    def _scale(self, out: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert (arguments["posed"] / "images" / "x").is_file()
+        assert arguments["options"].tag_size_mm == 95.6
+        (out / "scale.json").write_text(json.dumps(SCALE))
+        return {**SCALE, "warnings": ["One tag."]}
+
+    def _mesh(self, out: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert (arguments["trained"] / "scene").is_file()
+        assert arguments["metres_per_unit"] == SCALE["metres_per_unit"]
+        (out / "mesh.glb").write_text("glTF")
+        return {"faces": 7}
+
     def _sfm(self, out: Path, arguments: dict[str, Any]) -> dict[str, Any]:
         assert (arguments["extracted"] / "frames.txt").read_bytes() == b"video"
-        for name in ("images", "colmap"):
+        masks = arguments["masks"]
+        if masks is not None:
+            assert (masks / "mask.json").is_file()
+        for name in ("images", "colmap", *(["masks"] if masks is not None else [])):
             (out / name).mkdir()
             (out / name / "x").write_text(name)
         return {"frames_registered": 3}
@@ -60,9 +82,12 @@ class StandIns:
         assert (arguments["trained"] / "scene").is_file()
         for name in ("scene.ply", "scene.spz", "report.html", "preview.jpg"):
             (out / name).write_text(name)
-        for name in ("images", "colmap"):
+        extras = arguments["extras"]
+        for name in ("images", "colmap", *(["masks"] if extras.mask is not None else [])):
             (out / name).mkdir()
             (out / name / "x").write_text(name)
+        if extras.mesh is not None:
+            (out / "mesh.glb").write_bytes((extras.mesh / "mesh.glb").read_bytes())
         (out / "camera.json").write_text(json.dumps(CAMERA))
         (out / "report.json").write_text(json.dumps({"warnings": ["Dark frames."], "training": {"num_gaussians": 5}}))
         return {}

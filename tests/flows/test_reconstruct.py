@@ -1,6 +1,8 @@
 """The flow on a real Prefect server, with steps that do nothing: what is found again, what is made anew, what the end leaves."""
 
+import io
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -22,7 +24,8 @@ from storage.local import LocalStore
 from storage.settings import Settings
 from storage.tables import FAILED, FINISHED
 from tasks.errors import NoParallax
-from tests.flows.stand_ins import CAMERA, StandIns
+from tasks.mask import task as mask_task
+from tests.flows.stand_ins import CAMERA, SCALE, StandIns
 from tests.support.databases import job_row, submitted
 
 
@@ -66,6 +69,7 @@ def test_a_jobs_life_on_prefect(
     steps: StandIns,
     tmp_path: Path,
     service_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     job_id = submitted(service, account_id, source_bytes=5, title="Fox")
     objects.put_bytes(job_row(service, job_id).source_key, b"video")
@@ -110,7 +114,7 @@ def test_a_jobs_life_on_prefect(
 
         # Everything that belongs to the job lies below it, results included; a deletion of that prefix leaves nothing.
         results = list(objects.keys(naming.result_prefix(job_id)))
-        assert len(results) == 4
+        assert len(results) == 6
         assert all(key.startswith(naming.job_prefix(job_id)) for key in objects.keys(""))
 
         # A run that nobody waits for does nothing: neither a second one of this attempt, nor one made by hand.
@@ -119,3 +123,45 @@ def test_a_jobs_life_on_prefect(
         assert reconstruct(str(uuid4()), return_state=True).name == "Cancelled"
         assert steps.calls == []
         assert job_row(service, job_id).model_dump() == job.model_dump()
+
+        _with_everything_asked_for(service, account_id, objects, steps, tmp_path, monkeypatch)
+
+
+def _with_everything_asked_for(
+    service: Database,
+    account_id: UUID,
+    objects: LocalStore,
+    steps: StandIns,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Size, subject and mesh; on the Prefect server of the test before, since one takes 20 s to start."""
+    job_id = submitted(service, account_id, source_bytes=5, apriltag_size_mm=95.6, remove_background=True, mesh=True)
+    objects.put_bytes(job_row(service, job_id).source_key, b"video")
+    home = tmp_path / "models"
+    monkeypatch.setenv("REMBG_HOME", str(home))
+    storage.settings.settings.cache_clear()
+
+    # A model that is missing, or no model, is told before any work is done.
+    attempt_at(job_id, 1)
+    job = job_row(service, job_id)
+    assert (job.error_code, steps.calls) == ("mask_model_missing", [])
+    home.mkdir()
+    (home / "u2netp.onnx").write_text("no network")
+    jobs.retry(service, account_id, job_id)
+    attempt_at(job_id, 2)
+    job = job_row(service, job_id)
+    assert (job.error_code, steps.calls) == ("mask_model_unusable", [])
+
+    monkeypatch.setattr(mask_task, "check_model", lambda *_: None)
+    jobs.retry(service, account_id, job_id)
+    attempt_at(job_id, 3)
+    job = job_row(service, job_id)
+    assert steps.calls == ["extract", "mask", "sfm", "scale", "train", "mesh", "export"]
+    assert (job.state, job.scale) == (FINISHED, SCALE)
+    assert [warning["message"] for warning in job.warnings] == ["Dark frames.", "Small subject.", "One tag."]
+    assert job.files["glb"]["bytes"] == 4
+    assert set(job.step_seconds) == {"extract", "mask", "sfm", "scale", "train", "mesh", "export"}
+    archive = objects.get_bytes(job.files["colmap"]["key"])
+    with zipfile.ZipFile(io.BytesIO(archive)) as bundle:
+        assert bundle.namelist() == ["images/x", "masks/x", "colmap/x"]
