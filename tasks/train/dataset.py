@@ -24,6 +24,7 @@ class View:
     K: NDArray[np.float32]  # (3, 3) pixels
     width: int
     height: int
+    mask_path: Path | None = None  # 8-bit alpha of the subject; None: the whole picture is wanted
 
     def image(self) -> NDArray[np.uint8]:
         """The picture (height, width, 3) in sRGB.
@@ -42,6 +43,29 @@ class View:
             )
         return cv2.cvtColor(data, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
+    def mask(self) -> NDArray[np.uint8]:
+        """The subject's alpha (height, width), 255 on the subject.
+
+        Raises BadPosedInput when there is none, the file is missing, unreadable or of another size than the camera.
+        """
+        name = mask_name(self.name)
+        data = cv2.imread(str(self.mask_path), cv2.IMREAD_GRAYSCALE) if self.mask_path else None
+        if data is None:
+            raise BadPosedInput(
+                f"masks/{name} is missing or can't be read; with a folder masks/ every image needs its mask."
+            )
+        if data.shape != (self.height, self.width):
+            raise BadPosedInput(
+                f"masks/{name} is {data.shape[1]}x{data.shape[0]} pixels but its camera says {self.width}x{self.height}; "
+                "a mask has the size of its image."
+            )
+        return data.astype(np.uint8, copy=False)
+
+
+def mask_name(image_name: str) -> str:
+    """Where the mask of an image lies in `masks/`: at the same place, as a PNG."""
+    return Path(image_name).with_suffix(".png").as_posix()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
@@ -57,9 +81,16 @@ class Dataset:
         """All views, by name."""
         return sorted(self.training + self.held_out, key=lambda view: view.name)
 
+    @property
+    def masked(self) -> bool:
+        """Whether the subject alone is wanted."""
+        return self.views[0].mask_path is not None
 
-def load_dataset(posed: Path) -> Dataset:
-    """Read `posed/colmap` and find the pictures in `posed/images`.
+
+def load_dataset(posed: Path, masks: Path | None = None) -> Dataset:
+    """Read `posed/colmap`, find the pictures in `posed/images` and, where there is such a folder, the masks in `posed/masks`.
+
+    `masks` is another folder of masks to take instead.
 
     Raises BadPosedInput when the model can't be read, has lens distortion, fewer than three views or no points.
     """
@@ -72,6 +103,7 @@ def load_dataset(posed: Path) -> Dataset:
         raise BadPosedInput(
             "colmap/ holds no COLMAP model that can be read (cameras, images and points3D are needed)."
         ) from error
+    masks = masks or (posed / "masks" if (posed / "masks").is_dir() else None)
     views = []
     for image in model.images.values():
         if not image.has_pose:
@@ -86,7 +118,7 @@ def load_dataset(posed: Path) -> Dataset:
         K = np.asarray(camera.calibration_matrix(), np.float32)
         views.append(
             View(name=image.name, path=posed / "images" / image.name, viewmat=viewmat.astype(np.float32), K=K,
-                 width=camera.width, height=camera.height)
+                 width=camera.width, height=camera.height, mask_path=masks / mask_name(image.name) if masks else None)
         )  # fmt: skip
     if len(views) < 3:
         raise BadPosedInput(f"The model has {len(views)} posed images; at least 3 are needed, one of them to judge by.")
@@ -107,6 +139,11 @@ def load_dataset(posed: Path) -> Dataset:
         points=points[sound],
         colors=colors[sound],
     )
+
+
+def evaluation_mask(view: View) -> NDArray[np.uint8]:
+    """Mask at the size that metrics are computed at, see `evaluation_view`. Raises BadPosedInput."""
+    return resized(view.mask(), view.K, EVALUATION_SIDE_PX)[0]
 
 
 def evaluation_view(view: View) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -2,22 +2,26 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks.gaussians.model import COEFFS_OF_DEGREE
+from tasks.geometry.silhouettes import Silhouette
 from tasks.train.backend import Backend
 from tasks.train.dataset import EVALUATION_SIDE_PX, Dataset, View, resized
 from tasks.train.densify import densify
+from tasks.train.hull import fade_outside
 from tasks.train.optimizer import Optimizer, make_leaves
 from tasks.train.options import TrainOptions
 from tasks.train.parameters import NAMES, Parameters, initial_parameters
 from tasks.train.recipe import Recipe
+from tasks.train.subject import over_random_ground, premultiplied_subject
 
 STEP_WINDOW = 100  # steps whose median is the time per step
 HISTORY_EVERY = 50  # steps between two entries of the history
@@ -106,13 +110,15 @@ class TrainingViews:
 
     def __init__(self, views: list[View], side_px: int, backend: Backend) -> None:
         self._backend = backend
-        loaded = [resized(view.image(), view.K, side_px) for view in views]
+        loaded = [resized(training_picture(view), view.K, side_px) for view in views]
         self._full = [image for image, _ in loaded]
         self._Ks = [K for _, K in loaded]
         self._viewmats = [torch.from_numpy(view.viewmat)[None].to(backend.device) for view in views]
         self._evaluation_widths = [
             view.width * min(1.0, EVALUATION_SIDE_PX / max(view.width, view.height)) for view in views
         ]
+        self.masked = bool(views) and views[0].mask_path is not None
+        self._emphasis = [emphasis_of(image) for image in self._full]
         self._factor = 0.0
         self._images: list[Tensor] = []
         self._scaled_Ks: list[Tensor] = []
@@ -135,9 +141,34 @@ class TrainingViews:
         """Side of the picture now trained on, relative to the size that it is judged at."""
         return self._images[index].shape[1] / self._evaluation_widths[index]
 
+    def emphasis(self, index: int) -> float:
+        """Factor on a view's loss that makes up for the part of its picture where there is nothing to learn."""
+        return self._emphasis[index]
+
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Picture (H, W, 3) as float32 in [0, 1], viewmat (1, 4, 4) and K (1, 3, 3)."""
+        """Picture (H, W, 3) as float32 in [0, 1], viewmat (1, 4, 4) and K (1, 3, 3).
+
+        Of a subject alone the picture is (H, W, 4): its colour times alpha, then alpha.
+        """
         return self._images[index].float().div_(255), self._viewmats[index], self._scaled_Ks[index]
+
+
+def emphasis_of(picture: NDArray[np.uint8]) -> float:
+    """One for a photo (H, W, 3); for a subject (H, W, 4) the inverse of the part of the picture that it fills, at most 10."""
+    if picture.shape[2] == 3:
+        return 1.0
+    return 1.0 / max(0.1, float((picture[..., 3] > 0).mean()))
+
+
+def training_picture(view: View) -> NDArray[np.uint8]:
+    """What a view teaches: the photo (H, W, 3), or with a mask the subject (H, W, 4), premultiplied colour and alpha.
+
+    Raises BadPosedInput when a picture or mask can't be read.
+    """
+    if view.mask_path is None:
+        return view.image()
+    mask = view.mask()
+    return np.dstack([premultiplied_subject(view.image(), mask), mask])
 
 
 def scene_radius(views: list[View]) -> float:
@@ -174,9 +205,12 @@ def fit(
     radius: float,
     *,
     progress: Progress,
+    hull: Sequence[Silhouette] = (),
     after_step: Callable[[TrainState], None] | None = None,
 ) -> None:
     """Train `state` in place up to `options.steps`. `progress` may raise to stop; the state is whole then, and can be saved.
+
+    With `hull`, the grown masks of a subject, Gaussians that leave it are put back.
 
     `after_step` is called after every step and not counted in the time.
     """
@@ -195,13 +229,19 @@ def fit(
             state.order = torch.randperm(len(views), generator=state.generator, device=backend.device).tolist()
         index = state.order.pop()
         truth, viewmat, K = views[index]
+        alpha = ground = None
+        if views.masked:
+            truth, alpha, ground = over_random_ground(truth, state.generator)
         height, width, _ = truth.shape
         scales, opacities = torch.exp(params.scales), torch.sigmoid(params.opacities)
-        images, _, meta = backend.rasterization(
+        images, alphas, meta = backend.rasterization(
             params.means, params.quats, scales, opacities, params.sh_coeffs, viewmat, K, width, height,
             sh_degree=degree, rasterize_mode=mode, eps2d=recipe.dilation(views.part_of_evaluation(index)),
+            backgrounds=None if ground is None else ground[None],
         )  # fmt: skip
         loss = backend.l1_ssim_loss(images[0], truth, recipe.ssim_lambda)
+        if alpha is not None:
+            loss = views.emphasis(index) * (loss + recipe.alpha_weight * (alphas[0] - alpha).abs().mean())
         regularised = loss + recipe.opacity_reg * opacities.mean() + recipe.scale_reg * scales.mean()
         regularised.backward()
         rates = learning_rates(recipe, params, radius, step, options.steps, backend.device)
@@ -210,6 +250,8 @@ def fit(
             pull = backend.pull(meta)
             state.score = pull if state.score is None else state.score + pull
         if policy.due(step + 1):
+            if hull:
+                fade_outside(params, hull, recipe.hull)
             densify(params, state.optimizer, policy, state.score, state.generator)
             state.score = None
         if step + 1 <= policy.stop:

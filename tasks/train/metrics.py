@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 MIN_SIDE_PX = 11  # the window of the SSIM
+PERFECT_PSNR_DB = 100.0  # reported where a render equals the photo, since JSON has no infinity
 
 
 def rounded_to_8_bits(image: NDArray[np.floating]) -> NDArray[np.float32]:

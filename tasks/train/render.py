@@ -19,8 +19,23 @@ def render(
     antialiased: bool,
 ) -> NDArray[np.float32]:
     """The view (height, width, 3) on black, not clipped."""
+    return render_with_alpha(params, backend, viewmat, K, width, height, antialiased=antialiased)[0]
+
+
+def render_with_alpha(
+    params: Parameters,
+    backend: Backend,
+    viewmat: NDArray[np.float32],  # (4, 4)
+    K: NDArray[np.float32],  # (3, 3)
+    width: int,
+    height: int,
+    *,
+    antialiased: bool,
+    near_plane: float = 0.01,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The view (height, width, 3) on black, not clipped, and its alpha (height, width, 1); `near_plane` in the scene's unit."""
     with torch.no_grad():
-        images, _, _ = backend.rasterization(
+        images, alphas, _ = backend.rasterization(
             params.means,
             params.quats,
             torch.exp(params.scales),
@@ -32,5 +47,6 @@ def render(
             height,
             sh_degree=params.sh_degree,
             rasterize_mode="antialiased" if antialiased else "classic",
+            near_plane=near_plane,
         )
-    return images[0].cpu().numpy()
+    return images[0].cpu().numpy(), alphas[0].cpu().numpy()

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from tasks.gaussians.model import COEFFS_OF_DEGREE
 from tasks.gaussians.ply import write_ply
-from tasks.geometry.framing import frame_scene, to_camera_json, viewmat
 from tasks.train.backend import Backend, choose_backend
 from tasks.train.checkpoint import load_checkpoint, save_checkpoint
-from tasks.train.dataset import EVALUATION_SIDE_PX, Dataset, View, load_dataset
+from tasks.train.dataset import EVALUATION_SIDE_PX, Dataset, load_dataset
 from tasks.train.evaluate import Evaluation, evaluate, write_image
+from tasks.train.evaluate_subject import SubjectEvaluation
 from tasks.train.loop import (
     TrainingViews,
     TrainState,
@@ -30,11 +29,9 @@ from tasks.train.loop import (
     scene_radius,
 )
 from tasks.train.options import TrainOptions
+from tasks.train.preview import LIVE_PREVIEW_SIDE_PX, render_small, write_final_preview
 from tasks.train.recipe import Recipe
-from tasks.train.render import render
-
-PREVIEW_SIDE_PX = 960
-LIVE_PREVIEW_SIDE_PX = 480
+from tasks.train.subject_run import SubjectRun, prepare_subject
 
 Progress = Callable[[int, int, str], None]
 
@@ -63,13 +60,19 @@ def train(posed: Path, out: Path, options: TrainOptions, progress: Progress) -> 
     `checkpoint.pt`: when `out` holds one of the same input and options, the run goes on from it. On the CPU a seed repeats a run
     bit for bit, also across such a break. `progress` may raise to stop; a checkpoint is written first.
 
-    Raises BadPosedInput, DeviceUnavailable.
+    With `posed/masks` (8-bit alpha, 255 on the subject, `<image stem>.png`, the size of the image) the subject alone is
+    trained; then `masks/` holds the masks in force, which agree with one another (see `tasks.train.agree`), pictures are on a
+    neutral ground, and train.json has `evaluation.masked` (see `tasks.train.evaluate_subject`).
+
+    Raises BadPosedInput, NoSubject, DeviceUnavailable.
     """
     out.mkdir(parents=True, exist_ok=True)
     backend = choose_backend(options.device, options.threads)
     dataset = load_dataset(posed)
     recipe = Recipe.for_steps(options.steps)
     key = run_key(dataset, options, recipe, backend)
+    subject = prepare_subject(dataset, out, key, options, backend, progress) if dataset.masked else None
+    dataset = subject.dataset if subject else dataset
     saved = load_checkpoint(out, key)
     state = restored_state(saved, backend) if saved else fresh_state(dataset, options, backend, recipe)
     progress(state.step, options.steps, "loading pictures")
@@ -78,7 +81,7 @@ def train(posed: Path, out: Path, options: TrainOptions, progress: Progress) -> 
         warnings.append(f"Trained on the CPU although a GPU is there. {backend.note}")
     views = TrainingViews(dataset.training, options.train_side_px, backend)
     with single_threaded_torch(backend):
-        run(state, views, dataset, out, key, options, recipe, backend, progress)
+        run(state, views, dataset, out, key, options, recipe, backend, progress, subject)
         (out / "renders").mkdir(exist_ok=True)
         evaluation = evaluate(
             state.params,
@@ -88,7 +91,8 @@ def train(posed: Path, out: Path, options: TrainOptions, progress: Progress) -> 
             renders=out / "renders",
             progress=lambda done, total, message: progress(options.steps, options.steps, message),
         )
-        camera = write_final_preview(state, dataset, out, options, backend)
+        camera = write_final_preview(state.params, dataset, out, backend, antialiased=options.antialiased)
+        masked = subject.judged(state.params, evaluation.subjects) if subject else None
     gaussians = state.params.to_gaussians()
     write_ply(out / "scene.ply", gaussians)
     (out / "camera.json").write_text(json.dumps(camera, indent=2, allow_nan=False))
@@ -105,7 +109,10 @@ def train(posed: Path, out: Path, options: TrainOptions, progress: Progress) -> 
         held_out=tuple(view.name for view in dataset.held_out),
         warnings=tuple(warnings),
     )
-    (out / "train.json").write_text(json.dumps(as_json(record, evaluation, state, options), indent=2, allow_nan=False))
+    data = as_json(record, evaluation, masked, state, options)
+    (out / "train.json").write_text(json.dumps(data, indent=2, allow_nan=False))
+    if subject:
+        subject.finish()
     (out / "checkpoint.pt").unlink(missing_ok=True)
     return record
 
@@ -120,6 +127,7 @@ def run(
     recipe: Recipe,
     backend: Backend,
     progress: Progress,
+    subject: SubjectRun | None = None,
 ) -> None:
     """Run the loop with checkpoints and live previews; whatever stops it, what was reached is saved."""
     last_saved = time.monotonic()
@@ -130,7 +138,9 @@ def run(
     def after_step(state: TrainState) -> None:
         nonlocal last_saved
         if state.step % options.preview_every_steps == 0 and state.step < options.steps:
-            image = render_small(state, live, live.viewmat, LIVE_PREVIEW_SIDE_PX, options, backend)
+            image = render_small(
+                state.params, live, live.viewmat, LIVE_PREVIEW_SIDE_PX, backend, antialiased=options.antialiased
+            )
             write_image(previews / f"step_{state.step:06d}.jpg", image)
         if time.monotonic() - last_saved > options.checkpoint_every_seconds:
             save_checkpoint(out, key, state.state_dict())
@@ -145,12 +155,15 @@ def run(
             backend,
             scene_radius(dataset.views),
             progress=progress,
+            hull=subject.grown if subject else (),
             after_step=after_step,
         )
     except BaseException:
         if state.step > 0 and state.whole:
             save_checkpoint(out, key, state.state_dict())
         raise
+    if subject:
+        subject.cut(state, recipe)
 
 
 def run_key(dataset: Dataset, options: TrainOptions, recipe: Recipe, backend: Backend) -> str:
@@ -165,6 +178,8 @@ def run_key(dataset: Dataset, options: TrainOptions, recipe: Recipe, backend: Ba
     for view in dataset.views:
         digest.update(f"{view.name} {view.width} {view.height} {view.path.stat().st_size}".encode())
         digest.update(view.viewmat.tobytes() + view.K.tobytes())
+        if view.mask_path is not None:
+            digest.update(view.mask().tobytes())
     digest.update(dataset.points.tobytes() + dataset.colors.tobytes())
     return digest.hexdigest()
 
@@ -197,35 +212,13 @@ class single_threaded_torch:
         torch.set_num_threads(self._before)
 
 
-def render_small(
-    state: TrainState, view: View, pose: np.ndarray, side_px: int, options: TrainOptions, backend: Backend
-) -> np.ndarray:
-    """The scene seen from `pose` with the lens of `view`, the long side at `side_px`."""
-    factor = min(1.0, side_px / max(view.width, view.height))
-    width, height = max(1, round(view.width * factor)), max(1, round(view.height * factor))
-    K = view.K.copy()
-    K[0] *= width / view.width
-    K[1] *= height / view.height
-    return render(state.params, backend, pose.astype(np.float32), K, width, height, antialiased=options.antialiased)
-
-
-def write_final_preview(
-    state: TrainState, dataset: Dataset, out: Path, options: TrainOptions, backend: Backend
+def as_json(
+    record: TrainRecord,
+    evaluation: Evaluation,
+    masked: SubjectEvaluation | None,
+    state: TrainState,
+    options: TrainOptions,
 ) -> dict[str, Any]:
-    """Frame the scene, render the preview from there, and return the framing as camera.json has it."""
-    views = dataset.views
-    framing = frame_scene(
-        np.stack([v.viewmat for v in views]),
-        np.stack([v.K for v in views]),
-        state.params.means.detach().cpu().numpy(),
-        torch.sigmoid(state.params.opacities).detach().cpu().numpy(),
-    )
-    image = render_small(state, views[framing.view], viewmat(framing), PREVIEW_SIDE_PX, options, backend)
-    write_image(out / "preview.png", image)
-    return to_camera_json(framing)
-
-
-def as_json(record: TrainRecord, evaluation: Evaluation, state: TrainState, options: TrainOptions) -> dict[str, Any]:
     """train.json: the record with every held-out view and the history."""
 
     def finite(value: float) -> float | None:
@@ -247,6 +240,8 @@ def as_json(record: TrainRecord, evaluation: Evaluation, state: TrainState, opti
         "long_side_cap_px": EVALUATION_SIDE_PX,
         "views": scores,
     }
+    if masked is not None:
+        data["evaluation"]["masked"] = dataclasses.asdict(masked)
     data["history"] = state.history
     data["options"] = dataclasses.asdict(options)
     data["sh_degree"] = COEFFS_OF_DEGREE.index(state.params.sh_coeffs.shape[1])
