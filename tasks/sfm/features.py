@@ -50,7 +50,9 @@ def root_sift(descriptors: np.ndarray) -> np.ndarray:
     return np.clip(np.round(512.0 * np.sqrt(descriptors / sums)), 0, 255).astype(np.uint8)
 
 
-def spread_selection(xy: np.ndarray, response: np.ndarray, size: tuple[int, int], count: int) -> np.ndarray:
+def spread_selection(
+    xy: np.ndarray, response: np.ndarray, size: tuple[int, int], count: int, *, area: float = 1.0
+) -> np.ndarray:
     """Indices of at most `count` features that are strong and cover the frame.
 
     Every cell of a grid gives its strongest feature, then its second strongest, and so on until there are enough: a cheap
@@ -60,11 +62,12 @@ def spread_selection(xy: np.ndarray, response: np.ndarray, size: tuple[int, int]
         xy: (N, 2) positions in pixels.
         response: (N,) strengths.
         size: (width, height) of the frame.
+        area: part of the frame that the features may cover.
     """
     if len(xy) <= count:
         return np.arange(len(xy))
     width, height = size
-    cell = math.sqrt(width * height / (count * CELLS_PER_FEATURE))
+    cell = math.sqrt(area * width * height / (count * CELLS_PER_FEATURE))
     columns = int(width / cell) + 1
     cells = (xy[:, 1] / cell).astype(np.int64) * columns + (xy[:, 0] / cell).astype(np.int64)
     order = np.lexsort((-response, cells))
@@ -76,8 +79,12 @@ def spread_selection(xy: np.ndarray, response: np.ndarray, size: tuple[int, int]
     return order[chosen]
 
 
-def detect(gray: np.ndarray, *, side_px: int, count: int) -> Features:
-    """Features of one upright gray image (H, W) uint8, found at a long side of `side_px`, given in its own pixels."""
+def detect(gray: np.ndarray, *, side_px: int, count: int, where: np.ndarray | None = None) -> Features:
+    """Features of one upright gray image (H, W) uint8, found at a long side of `side_px`, given in its own pixels.
+
+    Args:
+        where: (H, W) bool; with it, only features whose centre lies where it is true, `count` of those.
+    """
     height, width = gray.shape
     factor = min(1.0, side_px / max(width, height))
     small = gray
@@ -90,7 +97,14 @@ def detect(gray: np.ndarray, *, side_px: int, count: int) -> Features:
     if not points:
         return Features(keypoints=np.zeros((0, 4), np.float32), descriptors=np.zeros((0, 128), np.uint8))
     table = np.array([(*p.pt, p.size, p.angle, p.response) for p in points], np.float32)
-    keep = spread_selection(table[:, :2], table[:, 4], (small.shape[1], small.shape[0]), count)
+    area = 1.0
+    if where is not None:
+        column = np.clip((table[:, 0] + 0.5) * scale_x, 0, width - 1).astype(np.int64)
+        row = np.clip((table[:, 1] + 0.5) * scale_y, 0, height - 1).astype(np.int64)
+        inside = where[row, column]
+        table, descriptors = table[inside], descriptors[inside]
+        area = max(float(where.mean()), 1e-4)
+    keep = spread_selection(table[:, :2], table[:, 4], (small.shape[1], small.shape[0]), count, area=area)
     keep = keep[np.argsort(-table[keep, 2], kind="stable")]
     table = table[keep]
     keypoints = np.empty((len(keep), 4), np.float32)
@@ -102,15 +116,24 @@ def detect(gray: np.ndarray, *, side_px: int, count: int) -> Features:
 
 
 def detect_all(
-    capture: Capture, *, side_px: int, count: int, num_threads: int, progress: Callable[[int, int], None]
+    capture: Capture,
+    *,
+    side_px: int,
+    count: int,
+    num_threads: int,
+    progress: Callable[[int, int], None],
+    where: Callable[[int], np.ndarray] | None = None,
 ) -> list[Features]:
-    """Features of every frame in order; `progress(done, total)` after each, and it may raise to stop."""
+    """Features of every frame in order; `progress(done, total)` after each, and it may raise to stop.
+
+    With `where`, only features that lie where its (H, W) bool answer for the frame's place in the capture is true.
+    """
 
     def one(index: int) -> Features:
         gray = cv2.imdecode(np.fromfile(capture.path(index), np.uint8), cv2.IMREAD_GRAYSCALE)
         if gray is None:
             raise ValueError(f"{capture.names[index]} is not a readable image")
-        return detect(gray, side_px=side_px, count=count)
+        return detect(gray, side_px=side_px, count=count, where=None if where is None else where(index))
 
     found: list[Features] = []
     with one_opencv_thread(), ThreadPoolExecutor(num_threads) as pool:

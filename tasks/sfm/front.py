@@ -19,6 +19,7 @@ from tasks.sfm.lens import starting_lens
 from tasks.sfm.matching import Pair, match_all, unit_descriptors
 from tasks.sfm.pairs import exhaustive_pairs, sequential_pairs
 from tasks.sfm.retrieval import confirm, propose, similarity_matrix
+from tasks.sfm.subject import on_subject, read_alpha
 from tasks.sfm.turning import measure_turning
 from tasks.sfm.verification import Epipolar, calibrate_all, homographies, verify_all
 
@@ -117,8 +118,9 @@ def match_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     only those.
 
     Args:
-        arguments: extracted, database (paths); max_features, feature_side_px, overlap, retrieval, exhaustive_up_to,
-            match_ratio, verify_error_px, seed, num_threads.
+        arguments: extracted, database (paths); masks (the mask step's folder when only the subject's features count, else
+            None); max_features, feature_side_px, overlap, retrieval, exhaustive_up_to, match_ratio, verify_error_px, seed,
+            num_threads.
 
     Returns:
         pairs, verified_pairs, features_per_frame and seconds per stage.
@@ -135,6 +137,12 @@ def match_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         nonlocal clock
         seconds[name], clock = time.perf_counter() - clock, time.perf_counter()
 
+    masks = Path(arguments["masks"]) if arguments.get("masks") else None
+
+    def subject(index: int) -> np.ndarray:
+        assert masks is not None
+        return on_subject(read_alpha(masks, capture.names[index], capture.sizes[index]))
+
     stored = database.with_suffix(".npz")
     if stored.exists():
         features = _load_features(stored)
@@ -145,6 +153,7 @@ def match_job(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
             count=arguments["max_features"],
             num_threads=threads,
             progress=lambda done, total: progress(int(350 * done / total), 1000, f"features {done} of {total}"),
+            where=None if masks is None else subject,
         )
         _save_features(stored, features)
         write_database(database, capture, features, model=starting_lens(len(capture)))

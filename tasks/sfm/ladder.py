@@ -34,10 +34,14 @@ class LadderResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where an attempt reads and writes (absolute paths), and on how many threads."""
+    """Where an attempt reads and writes (absolute paths), and on how many threads.
+
+    With `masks`, only features on the subject count.
+    """
 
     extracted: Path
     images: Path
+    masks: Path | None
     work: Path
     focals_px: tuple[float | None, ...]
     num_threads: int
@@ -95,7 +99,12 @@ def attempt(
     front = ("max_features", "feature_side_px", "overlap", "retrieval", "exhaustive_up_to", "match_ratio")
     matched = run_in_child(
         MATCH_JOB,
-        {**common, "extracted": str(place.extracted), **{name: getattr(chosen, name) for name in front}},
+        {
+            **common,
+            "extracted": str(place.extracted),
+            "masks": None if place.masks is None else str(place.masks),
+            **{name: getattr(chosen, name) for name in front},
+        },
         lambda done, total, message: progress(int(MATCH_SHARE * 1000 * done / total), 1000, message),
         num_threads=place.num_threads,
     )
@@ -147,9 +156,18 @@ def worth_more(model: dict[str, Any]) -> tuple[int, int]:
 
 
 def climb(
-    extracted: Path, capture: Capture, work: Path, options: SfmOptions, *, num_threads: int, progress: Progress
+    extracted: Path,
+    capture: Capture,
+    work: Path,
+    options: SfmOptions,
+    *,
+    num_threads: int,
+    progress: Progress,
+    masks: Path | None = None,
 ) -> LadderResult:
     """Try rung after rung until `min_registered_fraction` is reached; keep the model with the most frames.
+
+    With the mask step's folder as `masks`, poses come from features on the subject alone.
 
     Raises:
         TooLittleOverlap: no rung gave a model.
@@ -157,6 +175,7 @@ def climb(
     place = Place(
         extracted=extracted.resolve(),
         images=capture.folder.resolve(),
+        masks=None if masks is None else masks.resolve(),
         work=work.resolve(),
         focals_px=capture.focals_px,
         num_threads=num_threads,

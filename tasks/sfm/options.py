@@ -86,6 +86,7 @@ class SfmRecord:
         warnings: sentences for people.
         focal_px: mean focal length of the undistorted images, in their pixels.
         width, height: size of the undistorted images (of the commonest camera when there are several).
+        subject_only: poses come from the subject's features alone, since it turned before a background that stood still.
     """
 
     frames_given: int
@@ -98,3 +99,4 @@ class SfmRecord:
     focal_px: float
     width: int
     height: int
+    subject_only: bool = False

@@ -23,6 +23,7 @@ from tasks.sfm.capture import Capture, read_capture
 from tasks.sfm.ladder import climb
 from tasks.sfm.options import SfmOptions, SfmRecord
 from tasks.sfm.orient import orient
+from tasks.sfm.subject import background_stands_still, require_masks, undistort_masks
 from tasks.sfm.undistort import undistort_all
 
 Progress = Callable[[int, int, str], None]
@@ -78,10 +79,11 @@ def write_posed(
     *,
     num_threads: int,
     progress: Callable[[int, int], None],
+    masks: Path | None = None,
 ) -> dict[int, Pinhole]:
     """`images/` and `colmap/` of a model whose cameras still have their lenses; returns the pinhole of each camera.
 
-    Observations move to where they are in the undistorted images.
+    Observations move to where they are in the undistorted images. With the mask step's folder as `masks` there is `masks/`, too.
     """
     images, colmap = out / "images", out / "colmap"
     images.mkdir()
@@ -90,15 +92,28 @@ def write_posed(
     lenses = {key: pycolmap.Camera(model.cameras[key].todict()) for key in used}
     pinholes = {key: fit_pinhole(lens, options.image_side_px) for key, lens in lenses.items()}
     jobs = sorted((model.images[i].name, model.images[i].camera_id) for i in model.reg_image_ids())
+    cameras = {key: (lenses[key], pinholes[key]) for key in used}
+    rounds = 1 if masks is None else 2
     undistort_all(
         capture,
         jobs,
-        {key: (lenses[key], pinholes[key]) for key in used},
+        cameras,
         images,
         jpeg_quality=options.jpeg_quality,
         num_threads=num_threads,
-        progress=progress,
+        progress=lambda done, total: progress(done, rounds * total),
     )
+    if masks is not None:
+        (out / "masks").mkdir()
+        undistort_masks(
+            capture,
+            masks,
+            jobs,
+            cameras,
+            out / "masks",
+            num_threads=num_threads,
+            progress=lambda done, total: progress(total + done, 2 * total),
+        )
     for image_id in model.reg_image_ids():
         image = model.images[image_id]
         if not len(image.points2D):
@@ -118,12 +133,19 @@ def write_posed(
     return pinholes
 
 
-def reconstruct(extracted: Path, out: Path, options: SfmOptions, progress: Progress) -> SfmRecord:
+def reconstruct(
+    extracted: Path, out: Path, options: SfmOptions, progress: Progress, masks: Path | None = None
+) -> SfmRecord:
     """Pose the frames of `extracted`, and write undistorted views, a COLMAP model and `sfm.json` to the new folder `out`.
 
     The heavy parts run in child processes, which die within a second when `progress` raises (as Ctrl-C makes it).
 
+    Args:
+        masks: the mask step's folder. With it the masks are undistorted, too, to `masks/<image stem>.png`. Poses still come from
+            whole frames, unless `mask.json` says that the background stands still: then from features on the subject.
+
     Raises:
+        BadPosedInput: masks that don't fit the frames.
         TooFewFrames: under three frames.
         NoParallax: the camera only turned or stood still.
         TooLittleOverlap: no part of the frames connects.
@@ -132,6 +154,10 @@ def reconstruct(extracted: Path, out: Path, options: SfmOptions, progress: Progr
     started = time.perf_counter()
     capture = read_capture(extracted)
     threads = options.num_threads or len(os.sched_getaffinity(0))
+    subject_only = False
+    if masks is not None:
+        subject_only = background_stands_still(masks)
+        require_masks(masks, capture)
     with fresh_folder(out) as part:
         work = part / "work"
         work.mkdir()
@@ -142,6 +168,7 @@ def reconstruct(extracted: Path, out: Path, options: SfmOptions, progress: Progr
             options,
             num_threads=threads,
             progress=lambda done, total, message: progress(UNDISTORT_FROM * done // total, TOTAL, message),
+            masks=masks if subject_only else None,
         )
         model = pycolmap.Reconstruction(result.model)
         error_px = float(model.compute_mean_reprojection_error())
@@ -162,8 +189,9 @@ def reconstruct(extracted: Path, out: Path, options: SfmOptions, progress: Progr
             progress=lambda done, total: progress(
                 UNDISTORT_FROM + (TOTAL - UNDISTORT_FROM) * done // total,
                 TOTAL,
-                f"undistorting {done} of {total} images",
+                f"undistorting {done} of {total} pictures",
             ),
+            masks=masks,
         )
         shutil.rmtree(work)
         main = max(pinholes, key=lambda key: sum(model.images[i].camera_id == key for i in model.reg_image_ids()))
@@ -178,6 +206,7 @@ def reconstruct(extracted: Path, out: Path, options: SfmOptions, progress: Progr
             focal_px=float(pinholes[main].focal_px),
             width=pinholes[main].width,
             height=pinholes[main].height,
+            subject_only=subject_only,
         )
         missing = set(capture.names) - set(registered)
         details: dict[str, Any] = {

@@ -46,9 +46,12 @@ def epipolar(a: np.ndarray, b: np.ndarray, matches: np.ndarray, *, error_px: flo
     """
     if len(matches) < MIN_INLIERS:
         return None
-    fundamental, mask = cv2.findFundamentalMat(
-        a[matches[:, 0]], b[matches[:, 1]], cv2.USAC_MAGSAC, error_px, CONFIDENCE, MAX_TRIALS
-    )
+    try:
+        fundamental, mask = cv2.findFundamentalMat(
+            a[matches[:, 0]], b[matches[:, 1]], cv2.USAC_MAGSAC, error_px, CONFIDENCE, MAX_TRIALS
+        )
+    except cv2.error:  # USAC gives up this way where everything stands still to the pixel
+        return None
     if fundamental is None or fundamental.shape != (3, 3):
         return None
     inliers = matches[mask.ravel() > 0]
@@ -76,9 +79,12 @@ def two_view_geometry(
     m = found.matches
     rays_a, rays_b = rays_from_pixels(camera_a, a[m[:, 0]]), rays_from_pixels(camera_b, b[m[:, 1]])
     threshold = error_px / (0.5 * (camera_a.mean_focal_length() + camera_b.mean_focal_length()))
-    essential, mask = cv2.findEssentialMat(
-        rays_a, rays_b, np.eye(3), method=cv2.USAC_MAGSAC, prob=CONFIDENCE, threshold=threshold, maxIters=MAX_TRIALS
-    )
+    try:
+        essential, mask = cv2.findEssentialMat(
+            rays_a, rays_b, np.eye(3), method=cv2.USAC_MAGSAC, prob=CONFIDENCE, threshold=threshold, maxIters=MAX_TRIALS
+        )
+    except cv2.error:  # as above
+        return None
     if essential is None or essential.shape != (3, 3):
         return None
     inliers = m[mask.ravel() > 0]
