@@ -21,7 +21,7 @@ GROUND = 245  # the picture's background
 
 def read_mesh(path: Path) -> Mesh:
     """A mesh that the mesh step has written, back in the frame of the scene."""
-    (body,) = trimesh.load(path, process=False).geometry.values()
+    (body,) = trimesh.load_scene(path, process=False).geometry.values()
     linear = np.asarray(body.visual.vertex_attributes["color"], np.float64)[:, :3] / 65535
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return Mesh(

@@ -15,7 +15,7 @@ class Mesh:
         vertices: (V, 3) float32.
         faces: (F, 3) int32, counter-clockwise as seen from outside.
         normals: (V, 3) float32, of length 1.
-        colors: (V, 3) float32, sRGB in [0, 1].
+        colors: (V, 3) float32, sRGB in [0, 1]; grey until the mesh is coloured.
     """
 
     vertices: NDArray[np.float32]
@@ -28,7 +28,7 @@ def clean(raw: Any, *, max_faces: int, min_component_part: float) -> tuple[Mesh,
     """The mesh to keep, and how many pieces were dropped.
 
     Args:
-        raw: legacy Open3D triangle mesh with colours in [0, 1]; it is changed.
+        raw: legacy Open3D triangle mesh; it is changed.
         max_faces: of the result.
         min_component_part: connected pieces with less than this part of the largest one's area are dropped.
     """
@@ -61,7 +61,6 @@ def _sound(raw: Any) -> Mesh:
     """As arrays in float32, without faces that have no area in that precision, with normals of length 1."""
     vertices = np.asarray(raw.vertices).astype(np.float32)
     faces = np.asarray(raw.triangles).astype(np.int32)
-    colors = np.clip(np.asarray(raw.vertex_colors), 0, 1).astype(np.float32)
     corners = vertices[faces].astype(np.float64)
     crossed = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])  # (F, 3), twice the area long
     solid = np.linalg.norm(crossed, axis=1) > 0
@@ -74,4 +73,9 @@ def _sound(raw: Any) -> Mesh:
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     flat = length[:, 0] <= 1e-30  # faces that cancel each other out: any direction is as good
     normals = np.where(flat[:, None], np.array([0.0, -1.0, 0.0]), normals / np.maximum(length, 1e-30))
-    return Mesh(vertices=vertices[used], faces=faces, normals=normals.astype(np.float32), colors=colors[used])
+    return Mesh(
+        vertices=vertices[used],
+        faces=faces,
+        normals=normals.astype(np.float32),
+        colors=np.full((len(used), 3), 0.5, np.float32),
+    )

@@ -11,12 +11,10 @@ from tasks.mesh.options import Agreement
 from tasks.mesh.views import MeshView
 
 NEIGHBOURS = 4
-NEAR_DEG, FAR_DEG = (
-    4.0,
-    45.0,
-)  # apart as seen from the surface: nearer views can't disagree, farther ones see other sides
+# Apart as seen from the surface: nearer views can't disagree, farther ones see other sides.
+NEAR_DEG, FAR_DEG = 4.0, 75.0
+IN_SIGHT_DEG = 45.0  # from a neighbour's axis: what is looked at is hardly in its picture farther off
 TOLERANCE = 0.03  # relative depth
-MIN_AGREEING = 2
 SAME_SURFACE = 0.10  # relative depth; farther apart two views see two surfaces, one before the other
 
 
@@ -36,7 +34,7 @@ def neighbours(views: Sequence[MeshView], depths: NDArray[np.float64]) -> list[l
         apart = np.degrees(np.arccos(np.clip(rays @ rays[index], -1, 1)))
         turned = np.degrees(np.arccos(np.clip((rays * axes).sum(1), -1, 1)))
         others = np.array(
-            [i for i in range(len(views)) if i != index and apart[i] < FAR_DEG and turned[i] < FAR_DEG], int
+            [i for i in range(len(views)) if i != index and apart[i] < FAR_DEG and turned[i] < IN_SIGHT_DEG], int
         )
         # those that are too near come last, the nearest of them at the very end
         order = np.where(apart[others] >= NEAR_DEG, apart[others], 2 * FAR_DEG - apart[others])
@@ -74,8 +72,8 @@ def consistent(
 ) -> list[DepthMap]:
     """The maps without the depths that neighbours contradict.
 
-    A pixel stays when at least MIN_AGREEING neighbours (or all, where there are fewer) see a surface there, and more see it than look
-    through it. Being hidden from a neighbour says nothing.
+    A pixel stays when two neighbours see a surface there and no more of them look through it, or when one does and none looks through
+    it. Being hidden from a neighbour says nothing.
     """
     kept = []
     for index, (view, item) in enumerate(zip(views, maps, strict=True)):
@@ -87,7 +85,7 @@ def consistent(
                 difference = np.where(own > 0, there / own - 1, np.nan)
             agreeing += np.abs(difference) < TOLERANCE
             through += difference < -TOLERANCE
-        stays = (agreeing >= min(MIN_AGREEING, len(near[index]))) & (agreeing >= through)
+        stays = (agreeing >= 1) & (agreeing >= through) & ((agreeing >= 2) | (through == 0))
         kept.append(
             replace(
                 item, depth=np.where(stays, item.depth, 0).astype(np.float32), weight=np.where(stays, item.weight, 0)

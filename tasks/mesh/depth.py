@@ -65,9 +65,21 @@ class DepthRenderer:
         self._degree = gaussians.sh_degree
         self._mode = "antialiased" if antialiased else "classic"
 
-    @torch.no_grad()
     def render(self, view: MeshView) -> DepthMap:
-        """The surface and the picture of one view; masked where the view has a mask."""
+        """The surface and the picture of one view; masked where the view has a mask.
+
+        Raises BadPosedInput when the view's mask can't be read.
+        """
+        before = torch.get_num_threads()
+        if self._backend.device.type == "cpu":
+            torch.set_num_threads(1)  # the rasteriser uses all cores; two pools of threads on them wait for each other
+        try:
+            with torch.no_grad():
+                return self._render(view)
+        finally:
+            torch.set_num_threads(before)
+
+    def _render(self, view: MeshView) -> DepthMap:
         rgb, _ = self._blend(view, self._sh, sh_degree=self._degree)
         planes, depths, at = self._surfaces(view)
         total, alpha = self._blend(view, planes)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import minimum_filter
 
 from tasks.mesh.depth import DepthMap, points_in_camera
 from tasks.mesh.region import Region
@@ -18,9 +19,10 @@ from tasks.mesh.views import MeshView
 
 BLOCK = 8  # voxels along a block's side
 TRUNCATION = 5.0  # voxels to each side of the surface
-BYTES_PER_VOXEL = 4 * (1 + 1 + 3)  # distance, weight, colour
+BYTES_PER_VOXEL = 4 * (1 + 1)  # distance and weight
 COARSER = 1.2  # what voxels grow by when the grid doesn't fit
-MIN_WEIGHT = 0.6  # about two views that see the surface well
+REACHES_PX = (2, 4, 6, 8, 12, 16, 24, 32)  # of windows over a depth map
+MIN_WEIGHT = 0.4  # one view that sees the surface squarely, or a few that see it at an angle
 CARVE_WEIGHT = 0.25  # of a view that looks through a whole block
 BLOCKS_AT_ONCE = 1024  # bounds the memory, and stays in the cache
 KEY_OFFSET, KEY_BITS = 1 << 20, 21
@@ -46,21 +48,18 @@ def fuse(
     blocks: NDArray[np.int32],
     progress: Callable[[int, int], None],
 ) -> Any:
-    """The surface as a legacy Open3D triangle mesh with vertex colours (sRGB in [0, 1]), perhaps empty, in the world frame."""
+    """The surface as a legacy Open3D triangle mesh, perhaps empty, in the world frame."""
     o3d = open3d()
     grid = o3d.t.geometry.VoxelBlockGrid(
-        attr_names=("tsdf", "weight", "color"),
-        attr_dtypes=(o3d.core.float32,) * 3,
-        attr_channels=((1,), (1,), (3,)),
+        attr_names=("tsdf", "weight"),
+        attr_dtypes=(o3d.core.float32,) * 2,
+        attr_channels=((1,), (1,)),
         voxel_size=voxel,
         block_resolution=BLOCK,
         block_count=len(blocks),
     )
     slots = grid.hashmap().activate(o3d.core.Tensor(blocks))[0].numpy().astype(np.intp)
-    store = {
-        name: grid.attribute(name).numpy().reshape(-1, BLOCK**3, n)
-        for name, n in (("tsdf", 1), ("weight", 1), ("color", 3))
-    }
+    store = {name: grid.attribute(name).numpy().reshape(-1, BLOCK**3) for name in ("tsdf", "weight")}
     _, indices = grid.voxel_coordinates_and_flattened_indices(o3d.core.Tensor(slots[:1].astype(np.int32)))
     local = indices.numpy().ravel() - slots[0] * BLOCK**3
     coordinates, _ = grid.voxel_coordinates_and_flattened_indices(o3d.core.Tensor(slots[:1].astype(np.int32)))
@@ -117,6 +116,20 @@ def _pixels(
     return rows * np.int32(view.width) + columns, held
 
 
+def _nearest_around(
+    depth: NDArray[np.float32], pixels: NDArray[np.int32], reach_px: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(N,) the least depth within `reach_px` of each pixel, or a little farther; 0 where one there is unknown, or the reach too far."""
+    found = np.zeros(len(pixels), np.float32)
+    smallest = 0.0
+    for reach in REACHES_PX:
+        chosen = (reach_px > smallest) & (reach_px <= reach)
+        if chosen.any():
+            found[chosen] = minimum_filter(depth, size=2 * reach + 1, mode="nearest").ravel()[pixels[chosen]]
+        smallest = reach
+    return found
+
+
 def _integrate(
     view: MeshView,
     item: DepthMap,
@@ -132,18 +145,18 @@ def _integrate(
     truncation = np.float32(TRUNCATION * voxel)
     half = np.float32(BLOCK * voxel / 2)
     radius = half * np.float32(np.sqrt(3))
-    depth, weight, color = item.depth.ravel(), item.weight.ravel(), item.rgb.reshape(-1, 3)
+    depth, weight = item.depth.ravel(), item.weight.ravel()
     begin_x, begin_y, begin_z = (a + t for a, t in zip(_camera_axes(view, corners), view.viewmat[:3, 3], strict=True))
     to_middle = half * view.viewmat[:3, :3].sum(1)
     z = begin_z + to_middle[2]
     pixels, held = _pixels(view, begin_x + to_middle[0], begin_y + to_middle[1], z)
-    seen = depth[pixels]
+    reach_px = radius * view.K[0, 0] / np.maximum(z, np.float32(1e-6))  # of a block to each side of its middle
+    seen = _nearest_around(item.depth, pixels, reach_px)
     margin = z - seen
     through = held & (seen > 0) & (margin < -(truncation + radius))
     looked_through[through] += CARVE_WEIGHT
-    # the centre's pixel speaks for a block that lies before the surface; around an edge, or where the centre has no depth, look closely
-    width_px = radius * view.K[0, 0] / np.maximum(z, np.float32(1e-6))
-    near = (z > -radius) & ~through & (~held | (seen <= 0) | (margin < truncation + 2 * radius) | (width_px > BLOCK))
+    # a block is left out only where it is sure that no voxel of it lies before, or near, a depth
+    near = (z > -radius) & ~through & (~held | (seen <= 0) | (margin < truncation + radius))
     near &= z < far + truncation + radius
     within = _camera_axes(view, offsets)
     visited = np.flatnonzero(near)
@@ -163,19 +176,17 @@ def _integrate(
         block, voxel_in_block = slots[chosen[where // BLOCK**3]], where % BLOCK**3
         tsdf = np.minimum(distance[where] / truncation, np.float32(1))
         gain = weight[pixels[where]]
-        old = store["weight"][block, voxel_in_block, 0]
+        old, before = store["weight"][block, voxel_in_block], store["tsdf"][block, voxel_in_block]
         total = old + gain
-        share = (gain / np.maximum(total, np.float32(1e-9))).astype(np.float32)
-        for name, value in (("tsdf", tsdf[:, None]), ("color", color[pixels[where]].astype(np.float32))):
-            before = store[name][block, voxel_in_block]
-            store[name][block, voxel_in_block] = before + share[:, None] * (value - before)
-        store["weight"][block, voxel_in_block, 0] = total
+        share = gain / np.maximum(total, np.float32(1e-9))
+        store["tsdf"][block, voxel_in_block] = before + share * (tsdf - before)
+        store["weight"][block, voxel_in_block] = total
 
 
 def _carve(store: dict[str, NDArray[np.float32]], slots: NDArray[np.intp], looked_through: NDArray[np.float32]) -> None:
     """Move the voxels of blocks that views looked through towards empty, by how many did."""
     chosen = looked_through > 0
-    rows, votes = slots[chosen], looked_through[chosen][:, None, None]
+    rows, votes = slots[chosen], looked_through[chosen][:, None]
     weight, tsdf = store["weight"][rows], store["tsdf"][rows]
     measured = weight > 0  # what no view measured stays unknown
     total = weight + votes

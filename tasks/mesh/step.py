@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from tasks.errors import BadOption, BadScene, NoSubject, OutputUnwritable
 from tasks.gaussians.files import writing
 from tasks.gaussians.ply import read_ply
 from tasks.mesh.clean import Mesh, clean
+from tasks.mesh.color import vertex_colors
 from tasks.mesh.consistency import agreement, between_views, consistent, neighbours
 from tasks.mesh.depth import DepthMap, DepthRenderer, points_in_camera
 from tasks.mesh.fuse import fuse, plan_blocks
@@ -91,6 +92,7 @@ def mesh(
         surface, dropped = clean(raw, max_faces=options.max_faces, min_component_part=options.min_component_part)
         if not len(surface.faces):
             raise _nothing(views.masked)
+        surface = replace(surface, colors=vertex_colors(surface.vertices, training, maps, voxel))
         progress(CLEANED, TOTAL, "judging and writing the mesh")
         held_out = _judge(renderer, evenly(views.held_out, MAX_JUDGED), surface, region, typical_far(region))
         size = write_glb(part / "mesh.glb", surface, metres_per_unit=metres_per_unit)
