@@ -1,7 +1,6 @@
 """What a mesh needs beyond the rest of the project: Open3D with the system's libraries that it links, and trimesh."""
 
 import importlib
-import sys
 from typing import Any
 
 from tasks.errors import MeshUnavailable
@@ -19,7 +18,6 @@ def require() -> None:
         try:
             importlib.import_module(package)
         except (ImportError, OSError) as error:
-            sys.modules.pop(package, None)
             if isinstance(error, ModuleNotFoundError) and error.name == package:
                 raise MeshUnavailable(
                     f"A mesh needs {package}, which is not installed: pip install 'splatflow[mesh]', or run without a mesh."
