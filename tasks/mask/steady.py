@@ -13,7 +13,9 @@ import numpy as np
 
 MEMORY = 0.9  # what is kept of the mean from one frame to the next
 UNSURE = 0.05  # weight of a place where the network says one half; of one where it is sure: 1 more
-FLOW_ERROR_PX = 1.5  # distance between there and back that halves trust, about
+FLOW_ERROR_PX = 1.5  # distance between there and back at which trust has fallen to a third
+GRAY_ERROR = 20.0  # levels between a place and what it was carried from, at which trust has fallen to a third
+SPREAD_PX = 2.5  # how far a word is passed on to where the flow fails, as along the subject's outline
 MIN_SUPPORT = 0.5  # weight that the neighbours must have
 DIFFERENCE = (0.15, 0.4)  # between a map and the mean: from where mending begins, and where it is complete
 WAVERS = 0.3  # distance from one half below which a map leaves it to the mean, also on the same side of one half
@@ -42,7 +44,10 @@ class Flow:
         place = there + np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
         gap = np.linalg.norm(there + carry(back, place), axis=-1)
         inside = (place >= 0).all(-1) & (place[..., 0] <= width - 1) & (place[..., 1] <= height - 1)
-        return place, np.where(inside, np.exp(-((gap / FLOW_ERROR_PX) ** 2)), 0.0).astype(np.float32)
+        # Flow drags a few pixels of ground along with the subject, both ways alike: those look different there.
+        off = cv2.blur(np.abs(a.astype(np.float32) - carry(b.astype(np.float32), place)), (5, 5))
+        trust = np.exp(-((gap / FLOW_ERROR_PX) ** 2) - (off / GRAY_ERROR) ** 2)
+        return place, np.where(inside, trust, 0.0).astype(np.float32)
 
 
 def carry(values: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -71,18 +76,38 @@ class _Mean:
         return carried
 
 
-def _contradicted(own: np.ndarray, mean: np.ndarray, support: np.ndarray) -> np.ndarray:
-    """How far each place is to be mended, 0 to 1, (h, w) float32."""
-    low, high = DIFFERENCE
-    strength = np.clip((np.abs(own - mean) - low) / (high - low), 0.0, 1.0)
-    doubted = ((own >= 0.5) != (mean >= 0.5)) | (np.abs(own - 0.5) < WAVERS)
-    strength = np.where((support >= MIN_SUPPORT) & doubted, strength, 0.0).astype(np.float32)
+def _spread(sums: np.ndarray) -> np.ndarray:
+    """(h, w, 2) sums with a little of those around: it decides where there is nothing else."""
+    return sums + 0.2 * cv2.GaussianBlur(sums, (0, 0), SPREAD_PX)
+
+
+def _disc(size: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+
+
+def mend(own: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """A map with the places replaced where its neighbours contradict it.
+
+    The own word has a vote in whether there is a contradiction; what comes in its place is the neighbours' alone, or else it would
+    nibble at the rim, where flow is worst.
+
+    Args:
+        own: (h, w) float32 probabilities.
+        others: (h, w, 2) sums of the neighbours' weighted probabilities, and of their weights.
+    """
+    weight, support = certainty(own), others[..., 1]
+    voted = (weight * own + others[..., 0]) / (weight + support)
+    doubted = ((own >= 0.5) != (voted >= 0.5)) | (np.abs(own - 0.5) < WAVERS)
+    doubted &= (np.abs(own - voted) > DIFFERENCE[0]) & (support >= MIN_SUPPORT)
     # Seams along an edge that has drifted by a pixel or two vanish here; what is wider keeps its whole shape.
     size = 2 * max(1, round(0.5 * SEAM * float(np.hypot(*own.shape)))) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    core = cv2.erode((strength > 0).astype(np.uint8), disc)
-    wide = cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * size + 1, 2 * size + 1)))
-    return cv2.blur(strength * wide, (3, 3))
+    wide = cv2.dilate(cv2.erode(doubted.astype(np.uint8), _disc(size)), _disc(2 * size + 1))
+    if not wide.any():
+        return own
+    word = others[..., 0] / np.maximum(support, 1e-6)
+    low, high = DIFFERENCE
+    strength = np.clip((np.abs(own - word) - low) / (high - low), 0.0, 1.0) * (support > MIN_SUPPORT / 10)
+    return own + cv2.blur((strength * wide).astype(np.float32), (3, 3)) * (word - own)
 
 
 def steady(
@@ -115,12 +140,9 @@ def steady(
         own = maps[index] / np.float32(255.0)
         after = mean.advance(grays[index], own)
         earlier = before.pop().astype(np.float32)
-        weight = certainty(own)
-        support = after[..., 1] + earlier[..., 1] / SCALE
-        total_sum = weight * own + after[..., 0] + earlier[..., 0] / 255.0 * (earlier[..., 1] / SCALE)
-        voted = total_sum / (weight + support)
-        strength = _contradicted(own, voted, support)
-        mended = own + strength * (voted - own)
+        earlier[..., 1] /= SCALE
+        earlier[..., 0] *= earlier[..., 1] / 255.0
+        mended = mend(own, _spread(after + earlier))
         sides, new_sides = own >= 0.5, mended >= 0.5
         area = max(int(sides.sum()), int(new_sides.sum()), 1)
         changed[index] = float((sides != new_sides).sum() / area)
