@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks.train.backend import Backend
+from tasks.train.contributions import contributions, render_colors
 from tasks.train.dataset import Dataset, View, resized
 from tasks.train.loop import TrainingViews, fit, fresh_state, scene_radius
 from tasks.train.options import TrainOptions
@@ -35,6 +36,7 @@ SCOUT_SIDE_PX = 400
 ROUNDS = 4
 LEAST_ALPHA = 0.05  # where the scene is emptier than that, there is no subject
 LEAST_WEIGHT = 0.02  # of a view in the vote
+VOTE_CONTRAST = 2.0  # about one half: the vote's edge is as soft as the small scene, its subject need not be
 EDGE_PART = 0.01  # of the long side: how far a mask's own edge may be from that of the vote
 DISAGREEMENT = (
     0.12,
@@ -62,7 +64,7 @@ def agree(dataset: Dataset, options: TrainOptions, backend: Backend, progress: P
     """
     scene = scout(dataset, options, backend, progress)
     own = {view.name: view.mask() for view in dataset.views}
-    votes = [_votes(scene, view, own[view.name], backend) for view in dataset.training]
+    votes = [contributions(scene, view, own[view.name], SCOUT_SIDE_PX, backend) for view in dataset.training]
     weights = [1.0] * len(votes)
     share = _outcome(votes, weights)
     for _ in range(ROUNDS):
@@ -101,7 +103,8 @@ def reconciled(own: Mask, voted: NDArray[np.floating], trust: NDArray[np.floatin
 
     Its edge may lie a little off that of the vote, which is less sharp. Where `trust` (H, W) in [0, 1] is 0 the mask stays as it is.
     """
-    mask, vote = own.astype(np.float32) / np.float32(255), voted.astype(np.float32)
+    mask = own.astype(np.float32) / np.float32(255)
+    vote = np.clip((voted.astype(np.float32) - 0.5) * VOTE_CONTRAST + 0.5, 0, 1)
     reach = max(1, round(EDGE_PART * max(own.shape)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     near = np.clip(mask, cv2.erode(vote, disc), cv2.dilate(vote, disc))
@@ -110,18 +113,6 @@ def reconciled(own: Mask, voted: NDArray[np.floating], trust: NDArray[np.floatin
     lost = np.clip((cv2.blur(np.abs(mask - vote), (window, window)) - low) / (high - low), 0, 1)
     agreed = near * (1 - lost) + vote * lost
     return np.round((mask + (agreed - mask) * trust) * 255).astype(np.uint8)
-
-
-def _votes(scene: Parameters, view: View, mask: Mask, backend: Backend) -> tuple[Tensor, Tensor]:
-    """(N,) pixels that each Gaussian colours in a view, and (N,) how many of these lie inside the mask, by its part in each."""
-    small, K = resized(mask, view.K, SCOUT_SIDE_PX)
-    inside = torch.from_numpy(small.astype(np.float32) / np.float32(255)).to(backend.device)
-    colors = torch.zeros(len(scene), 3, device=backend.device, requires_grad=True)
-    images = _rasterize(scene, colors, view, K, inside.shape[1], inside.shape[0], backend)
-    # the gradient of a picture with respect to a Gaussian's colour is its part in every pixel
-    images.backward(torch.stack([torch.ones_like(inside), inside, torch.zeros_like(inside)], -1)[None])
-    assert colors.grad is not None
-    return colors.grad[:, 0].clone(), colors.grad[:, 1].clone()
 
 
 def _outcome(votes: Sequence[tuple[Tensor, Tensor]], weights: Sequence[float]) -> Tensor:
@@ -142,21 +133,10 @@ def _render_share(
     K[1] *= height / view.height
     with torch.no_grad():
         colors = torch.stack([share, torch.ones_like(share), share], 1)
-        image = _rasterize(scene, colors, view, K, width, height, backend)[0]
+        image = render_colors(scene, colors, view, K, width, height, backend)
         # over what is there: before black, dark things are learnt half transparent
         voted = image[..., 0] / image[..., 1].clamp(min=LEAST_ALPHA)
     return np.clip(voted.cpu().numpy(), 0, 1)
-
-
-def _rasterize(
-    scene: Parameters, colors: Tensor, view: View, K: NDArray[np.float32], width: int, height: int, backend: Backend
-) -> Tensor:
-    """(1, H, W, 3) of the scene in other colours (N, 3)."""
-    images, _, _ = backend.rasterization(
-        scene.means.detach(), scene.quats.detach(), torch.exp(scene.scales.detach()), torch.sigmoid(scene.opacities.detach()),
-        colors, torch.from_numpy(view.viewmat)[None].to(backend.device), torch.from_numpy(K)[None].to(backend.device), width, height,
-    )  # fmt: skip
-    return images
 
 
 def _trust(scene: Parameters, view: View, backend: Backend) -> NDArray[np.float32]:

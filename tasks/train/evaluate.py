@@ -68,7 +68,7 @@ def evaluate(
         sizes.append((width, height))
         shown = image
         if view.mask_path is not None:
-            subjects.append(score_subject(view.name, image, alpha, truth, evaluation_mask(view)))
+            subjects.append(score_subject(view.name, image, alpha, photo, evaluation_mask(view)))
             shown = on_neutral_ground(image, alpha)
         if renders is not None:
             path = (renders / view.name).with_suffix(".png")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.train.metrics import PERFECT_PSNR_DB, rounded_to_8_bits
-from tasks.train.subject import INSIDE, NEUTRAL_GROUND, on_neutral_ground
+from tasks.train.subject import INSIDE, NEUTRAL_GROUND, layers, on_neutral_ground
 
 BAND_PX = 10
 
@@ -23,8 +23,10 @@ class SubjectScore:
     """How well the subject of one held-out view is met; what an empty or a full mask leaves undefined is None."""
 
     name: str
-    psnr_db: float | None  # render on black against the untouched photo, where alpha >= 0.5
-    band_psnr_db: float | None  # within 10 pixels of the mask's edge, both on the neutral ground
+    psnr_db: float | None  # where alpha >= 0.5, against the untouched photo; see `score_subject`
+    band_psnr_db: (
+        float | None
+    )  # within 10 pixels of the mask's edge: render and subject (its own colour), both on the neutral ground
     alpha_mae: float  # mean difference of the render's alpha and the mask, over the whole picture
     coverage: float  # part of the picture where alpha >= 0.5
 
@@ -48,17 +50,26 @@ def score_subject(
     name: str,
     image: NDArray[np.floating],  # (H, W, 3) on black
     alpha: NDArray[np.floating],  # (H, W, 1)
-    photo: NDArray[np.floating],  # (H, W, 3) in [0, 1]
+    photo: NDArray[np.uint8],  # (H, W, 3)
     mask: NDArray[np.uint8],  # (H, W)
 ) -> SubjectScore:
-    """Judge one render."""
+    """Judge one render.
+
+    Within the mask it is compared with the photo as it is. A pixel of the photo at a soft edge shows the background through
+    the subject, which a subject alone can't: so much of the background as the mask says, and no more than the render lets
+    through, is added to the render. Elsewhere it is on black as for the figures of the whole picture: a hole counts in full.
+    In the band about the edge the truth is the subject cut out, without a fringe of the old background.
+    """
     inside = mask >= INSIDE
     weight = mask.astype(np.float32)[..., None] / np.float32(255)
     shown = rounded_to_8_bits(on_neutral_ground(image, alpha))
-    wanted = photo * weight + NEUTRAL_GROUND * (1 - weight)
+    truth = photo.astype(np.float32) / np.float32(255)
+    front, back = layers(photo, mask)
+    before = rounded_to_8_bits(image + np.minimum(1 - alpha, 1 - weight) * back)
+    wanted = front * weight + NEUTRAL_GROUND * (1 - weight)
     return SubjectScore(
         name=name,
-        psnr_db=_psnr_db(rounded_to_8_bits(image), photo, inside),
+        psnr_db=_psnr_db(before, truth, inside),
         band_psnr_db=_psnr_db(shown, wanted, edge_band(inside)),
         alpha_mae=float(np.abs(alpha - weight).mean(dtype=np.float64)),
         coverage=float(inside.mean()),

@@ -46,16 +46,16 @@ def remove_outside(
     *,
     least_part: float,
     least_volume: float,
-    min_opacity: float,
+    shown: Tensor,  # (N,) bool
 ) -> int:
     """Take out for good what lies outside; returns how many Gaussians went.
 
-    First what is fainter than `min_opacity` or lies, by centre or extent, inside the `grown` masks of less than `least_part` of the views
-    that see it. Then, by the `exact` masks, those that stick out most, until `volume_inside` is at least `least_volume`.
+    First what is not `shown` or lies, by centre or extent, inside the `grown` masks of less than `least_part` of the views that
+    see it. Then, by the `exact` masks, those that stick out most, until `volume_inside` is at least `least_volume`.
     """
     before = len(params)
     part = torch.minimum(inside_part(params, grown), inside_part(params, grown, extent=False))
-    keep = (part >= least_part) & (torch.sigmoid(params.opacities.detach()) >= min_opacity)
+    keep = (part >= least_part) & shown
     optimizer.keep(params, keep.nonzero()[:, 0])
     if len(params):
         weights, good = _volumes(params, exact)

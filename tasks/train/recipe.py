@@ -54,7 +54,7 @@ class Recipe:
     alpha_weight: float = 0.1  # of the error of alpha where a subject is trained alone
     hull: float = 0.5  # part of the views that must have a Gaussian within their grown masks; fewer, and it goes
     volume_inside: float = 0.97  # part of the volume that is inside at the end, by the masks of the training views
-    min_opacity: float = 0.01  # what is fainter at the end of a subject's training is haze
+    least_shown_px: float = 0.5  # what colours less in all training views together (400 px) is haze
 
     @staticmethod
     def for_steps(steps: int) -> "Recipe":

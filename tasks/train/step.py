@@ -163,7 +163,7 @@ def run(
             save_checkpoint(out, key, state.state_dict())
         raise
     if subject:
-        subject.cut(state, recipe)
+        subject.cut(state, recipe, backend)
 
 
 def run_key(dataset: Dataset, options: TrainOptions, recipe: Recipe, backend: Backend) -> str:

@@ -28,7 +28,15 @@ def premultiplied_subject(photo: NDArray[np.uint8], mask: NDArray[np.uint8]) -> 
 
     In a photo the pixels at a soft edge mix the subject with what is behind it. Simply scaled by alpha they would keep
     a fringe of the old background. The subject's own colour is estimated instead.
+    """
+    front, _ = layers(photo, mask)
+    return np.round(front * mask[..., None].astype(np.float32)).astype(np.uint8)
 
+
+def layers(photo: NDArray[np.uint8], mask: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Colours in [0, 1] of the subject and of what is behind it, (H, W, 3) each, that mixed by the mask (H, W) give the photo.
+
+    Where the picture shows none of the background for a while around, that is black.
     Source: Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021 (blur fusion, two passes).
     """
     image = photo.astype(np.float32) / np.float32(255)
@@ -37,7 +45,7 @@ def premultiplied_subject(photo: NDArray[np.uint8], mask: NDArray[np.uint8]) -> 
     for part in BLUR_PARTS:
         radius = max(1, round(part * max(mask.shape)))
         front, back = _blur_fusion(image, front, back, alpha, radius)
-    return np.round(front * alpha * 255).astype(np.uint8)
+    return front, back
 
 
 def over_random_ground(

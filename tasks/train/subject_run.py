@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
+import torch
 
 from tasks.errors import NoSubject
 from tasks.geometry.silhouettes import Silhouette
 from tasks.train.agree import agree
 from tasks.train.backend import Backend
+from tasks.train.contributions import contributions
 from tasks.train.dataset import EVALUATION_SIDE_PX, Dataset, View, mask_name
 from tasks.train.evaluate_subject import SubjectEvaluation, SubjectScore, summary
 from tasks.train.hull import remove_outside, volume_inside
@@ -39,11 +41,14 @@ class SubjectRun:
     exact: Sequence[Silhouette]
     out: Path
 
-    def cut(self, state: TrainState, recipe: Recipe) -> None:
-        """Take out of a trained scene what lies outside, and haze.
+    def cut(self, state: TrainState, recipe: Recipe, backend: Backend) -> None:
+        """Take out of a trained scene what lies outside, and haze: what the views as good as don't show, like floaters behind the subject.
 
         Raises NoSubject when nothing is left.
         """
+        shown = torch.zeros(len(state.params), device=backend.device)
+        for view in self.dataset.training:
+            shown += contributions(state.params, view, view.mask(), HULL_SIDE_PX, backend)[0]
         remove_outside(
             state.params,
             state.optimizer,
@@ -51,7 +56,7 @@ class SubjectRun:
             self.exact,
             least_part=recipe.hull,
             least_volume=recipe.volume_inside,
-            min_opacity=recipe.min_opacity,
+            shown=shown >= recipe.least_shown_px,
         )
         if not len(state.params):
             raise NoSubject(
