@@ -169,7 +169,8 @@ def _integrate(
         pixels, held = _pixels(view, x, y, z)
         seen = depth[pixels]
         distance = seen - z
-        active = held & (seen > 0) & (seen <= far) & (distance > -truncation)
+        # a depth beyond `far` is no surface to fuse, but what lies well before it is empty
+        active = held & (seen > 0) & (distance > np.where(seen <= far, -truncation, truncation))
         where = np.flatnonzero(active)
         if not len(where):
             continue
