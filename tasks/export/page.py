@@ -75,11 +75,13 @@ def render_page(
     )
     environment.filters.update(duration=duration, size=size, memory=memory, whole=whole, decimals=decimals)
     held_out = report["evaluation"].get("held_out") or []
+    masked = report["evaluation"].get("masked")
     page = environment.get_template("report.html.j2").render(
         report=report,
         preview_uri=preview_uri,
         figures=figures(report),
-        comparisons=rated(report["evaluation"].get("views") or [], pictures),
+        comparisons=rated((masked or report["evaluation"]).get("views") or [], pictures),
+        masked=masked,
         timeline=timeline(report, set(held_out)),
         top_view=charts.top_view(
             views.centres, views.axes, [name in set(held_out) for name in views.names], views.points, views.colors

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.export.folder import inside
+from tasks.gaussians.ground import NEUTRAL_GROUND
 
 PAGE_BYTES = 3_400_000  # of all held-out pictures together, before base64 adds a third
 SIDES_PX = (720, 560, 440, 340, 260, 200)  # tried in turn
@@ -32,21 +33,22 @@ class Comparison:
     height: int
 
 
-def comparisons(images: Path, renders: Path, names: list[str]) -> list[Comparison]:
+def comparisons(images: Path, renders: Path, names: list[str], masks: Path | None = None) -> list[Comparison]:
     """All held-out views at the largest size that keeps the page small enough to be mailed.
 
     Args:
         images: the photos, by name.
         renders: `<name with .png>` of each.
         names: of the held-out views.
+        masks: `<name with .png>` of each: what of the photos the scene is of; the rest is shown as the ground of the renders.
     """
-    sample = [_load(images, renders, name) for name in names[:: max(1, len(names) // 6)]]
+    sample = [_load(images, renders, masks, name) for name in names[:: max(1, len(names) // 6)]]
     side = SIDES_PX[-1]
     for side in SIDES_PX:
         size = sum(_size(compare("", photo, render, side)) for photo, render in sample)
         if size * len(names) / max(1, len(sample)) <= PAGE_BYTES * 4 / 3:
             break
-    return [compare(name, *_load(images, renders, name), side) for name in names]
+    return [compare(name, *_load(images, renders, masks, name), side) for name in names]
 
 
 def compare(name: str, photo: Picture | None, render: Picture | None, side_px: int) -> Comparison:
@@ -97,10 +99,26 @@ def data_uri(picture: NDArray) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg(picture)).decode("ascii")
 
 
-def _load(images: Path, renders: Path, name: str) -> tuple[Picture | None, Picture | None]:
+def read_alpha(path: Path) -> NDArray[np.uint8] | None:
+    """A mask (H, W), or None where there is none that can be read."""
+    alpha = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
+    return None if alpha is None else np.asarray(alpha, np.uint8)
+
+
+def on_ground(photo: Picture, alpha: NDArray[np.uint8]) -> Picture:
+    """The photo (H, W, 3) where alpha (H, W) is 255, the neutral ground where it is 0."""
+    weight = alpha[..., None].astype(np.float32) / 255
+    return np.asarray((photo * weight + 255 * NEUTRAL_GROUND * (1 - weight)).round(), np.uint8)
+
+
+def _load(images: Path, renders: Path, masks: Path | None, name: str) -> tuple[Picture | None, Picture | None]:
     """Photo and render of a view at the size that metrics are computed at."""
     photo = read(inside(images, name))
-    render = read(inside(renders, str(Path(name).with_suffix(".png"))))
+    picture_name = str(Path(name).with_suffix(".png"))
+    render = read(inside(renders, picture_name))
+    alpha = read_alpha(inside(masks, picture_name)) if masks is not None else None
+    if photo is not None and alpha is not None and alpha.shape == photo.shape[:2]:
+        photo = on_ground(photo, alpha)
     return (None if photo is None else scaled(photo, METRIC_SIDE_PX)), render
 
 

@@ -97,10 +97,9 @@ def export(
         (folder / "camera.json").write_bytes(_json(camera))
         progress(60, TOTAL, "comparing held-out views")
         held_out = [str(name) for name in (train.get("evaluation") or {}).get("held_out") or ()]
-        compared = pictures.comparisons(folder / "images", trained / "renders", held_out)
-        cut_out = (
-            subjects.cut_outs(folder / "images", folder / "masks", views.names) if (folder / "masks").is_dir() else []
-        )
+        masks = folder / "masks" if (folder / "masks").is_dir() else None
+        compared = pictures.comparisons(folder / "images", trained / "renders", held_out, masks)
+        cut_out = subjects.cut_outs(folder / "images", masks, views.names) if masks is not None else []
         progress(85, TOTAL, "writing the report")
         bits = fractional_bits(gaussians.means, most_bits)
         report = build_report(

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tasks.export.folder import inside
-from tasks.export.pictures import Picture, data_uri, read, scaled
+from tasks.export.pictures import Picture, data_uri, read, read_alpha, scaled
 
 MOST = 12  # spread over the clip
 SIDE_PX = 240
@@ -36,7 +35,7 @@ def cut_outs(images: Path, masks: Path, names: Sequence[str]) -> list[CutOut]:
     found = []
     for index in np.unique(np.linspace(0, len(names) - 1, min(MOST, len(names))).round().astype(int)):
         name = names[int(index)]
-        photo, alpha = read(inside(images, name)), _alpha(inside(masks, str(Path(name).with_suffix(".png"))))
+        photo, alpha = read(inside(images, name)), read_alpha(inside(masks, str(Path(name).with_suffix(".png"))))
         if photo is None or alpha is None or alpha.shape != photo.shape[:2]:
             continue
         small = scaled(darkened(photo, alpha), SIDE_PX)
@@ -48,7 +47,3 @@ def darkened(photo: Picture, alpha: np.ndarray) -> Picture:
     """The photo (H, W, 3), dark where alpha (H, W) is 0 and as it is where it is 255."""
     weight = OUTSIDE + (1 - OUTSIDE) * alpha[..., None].astype(np.float32) / 255
     return np.asarray((photo * weight).round(), np.uint8)
-
-
-def _alpha(path: Path) -> np.ndarray | None:
-    return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.gaussians.ground import NEUTRAL_GROUND
 from tasks.train.metrics import PERFECT_PSNR_DB, rounded_to_8_bits
-from tasks.train.subject import INSIDE, NEUTRAL_GROUND, layers, on_neutral_ground
+from tasks.train.subject import INSIDE, layers, on_neutral_ground
 
 BAND_PX = 10
 

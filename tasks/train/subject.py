@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from tasks.errors import NoSubject
+from tasks.gaussians.ground import NEUTRAL_GROUND
 from tasks.geometry.silhouettes import Silhouette, votes
 from tasks.train.dataset import Dataset, View, resized
 
-NEUTRAL_GROUND = 0.7  # sRGB; mid-light grey: neither dark nor light fur vanishes on it
 INSIDE = 128  # of 255: from this alpha on a pixel belongs to the subject
 POINT_SIDE_PX = 800  # masks are looked at in this size where points are compared with them
 MIN_VIEWS_INSIDE = 0.5  # of the views that see an SfM point

@@ -11,8 +11,10 @@ import pytest
 from tasks.errors import BadScene
 from tasks.export.extras import spz_bits
 from tasks.export.options import Extras
+from tasks.export.pictures import comparisons, data_uri, heat, on_ground
 from tasks.export.step import export
 from tasks.export.subjects import MOST, OUTSIDE, cut_outs, darkened
+from tasks.gaussians.ground import NEUTRAL_GROUND
 from tasks.gaussians.ply import read_ply
 from tasks.gaussians.spz import read_spz, unpack
 from tests.export.folders import posed_folder, trained_folder
@@ -184,3 +186,20 @@ def test_pictures_that_do_not_fit_are_left_out(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "masks" / "a.png"), np.zeros((4, 8), np.uint8))
     assert cut_outs(tmp_path / "images", tmp_path / "masks", ["a.png", "b.png"]) == []
     assert cut_outs(tmp_path / "images", tmp_path / "masks", []) == []
+
+
+def test_a_subject_is_compared_with_the_photo_without_its_background(tmp_path: Path) -> None:
+    for folder in ("images", "renders", "masks"):
+        (tmp_path / folder).mkdir()
+    photo = np.full((40, 60, 3), 30, np.uint8)
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:30, 20:40] = 255
+    shown = on_ground(photo, mask)
+    assert shown[0, 0].tolist() == [round(255 * NEUTRAL_GROUND)] * 3
+    assert shown[20, 30].tolist() == [30] * 3
+    for folder, picture in (("images", photo), ("renders", shown), ("masks", mask)):
+        cv2.imwrite(str(tmp_path / folder / "a.png"), picture)
+    (one,) = comparisons(tmp_path / "images", tmp_path / "renders", ["a.png"], tmp_path / "masks")
+    assert one.difference == data_uri(heat(np.zeros((40, 60), np.float32)))
+    (other,) = comparisons(tmp_path / "images", tmp_path / "renders", ["a.png"])
+    assert other.difference != one.difference
