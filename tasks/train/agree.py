@@ -86,7 +86,7 @@ def scout(dataset: Dataset, options: TrainOptions, backend: Backend, progress: P
     whole = [replace(view, mask_path=None) for view in dataset.training]
     small = replace(
         options,
-        steps=min(SCOUT_STEPS, options.steps),
+        steps=SCOUT_STEPS,
         max_gaussians=SCOUT_GAUSSIANS,
         train_side_px=min(SCOUT_SIDE_PX, options.train_side_px),
         sh_degree=0,

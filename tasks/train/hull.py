@@ -15,6 +15,7 @@ from tasks.train.parameters import Parameters
 
 DEAD_LOGIT = -12.0  # opacity of what is to be moved at the next densification
 VIEWS_INSIDE = 0.9  # of the views that see it: where a piece of volume counts as inside
+MOST_TRIMMED = 0.2  # part of the Gaussians that may go for the volume alone
 SPREAD = 1.0  # standard deviations from the centre at which a Gaussian's extent is looked at
 
 
@@ -51,7 +52,7 @@ def remove_outside(
     """Take out for good what lies outside; returns how many Gaussians went.
 
     First what is not `shown` or lies, by centre or extent, inside the `grown` masks of less than `least_part` of the views that
-    see it. Then, by the `exact` masks, those that stick out most, until `volume_inside` is at least `least_volume`.
+    see it. Then, by the `exact` masks, those that stick out most, until `volume_inside` is at least `least_volume` or a fifth is gone.
     """
     before = len(params)
     part = torch.minimum(inside_part(params, grown), inside_part(params, grown, extent=False))
@@ -67,8 +68,8 @@ def remove_outside(
         enough = torch.cat(
             [(lost <= (1 - least_volume) * total)[None], lost - healed <= (1 - least_volume) * (total - gone)]
         )
-        enough[-1] = True  # nothing left, so nothing outside
-        count = int(enough.int().argmax())
+        most = int(MOST_TRIMMED * len(params))  # a scene that sticks out all over is no better for being gone
+        count = int(enough.int().argmax()) if bool(enough[: most + 1].any()) else most
         optimizer.keep(params, order[count:].sort().values)
     return before - len(params)
 

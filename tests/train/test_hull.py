@@ -84,23 +84,30 @@ def test_volume_is_weighed_by_opacity_and_size(unit: float) -> None:
 
 
 def test_the_cut_takes_floaters_and_haze_and_then_the_largest_that_sticks_out() -> None:
-    params = at((0, 0, 0), (0.3, 0, 0), (0, 1.8, 0), (0, 0.2, 0), (0, 0.98, 0), (0.2, 0.1, 0))
-    shown = torch.tensor([True, True, True, False, True, True])
+    params = at((0, 0, 0), (0.3, 0, 0), (0, 1.8, 0), (0, 0.2, 0), (0, 0.98, 0), (0.2, 0.1, 0), (0, 0, 0.1))
+    shown = torch.tensor([True, True, True, False, True, True, True])
     with torch.no_grad():
         params.scales[4] += math.log(4)
     optimizer = Optimizer(params, adam_step)
     exact = disc_silhouettes()
     gone = remove_outside(params, optimizer, exact, exact, least_part=0.5, least_volume=0.95, shown=shown)
     assert gone == 3
-    assert torch.allclose(params.means.detach(), torch.tensor([[0.0, 0, 0], [0.3, 0, 0], [0.2, 0.1, 0]]))
-    assert len(optimizer.exp_avg["means"]) == 3
+    assert torch.allclose(params.means.detach(), torch.tensor([[0.0, 0, 0], [0.3, 0, 0], [0.2, 0.1, 0], [0, 0, 0.1]]))
+    assert len(optimizer.exp_avg["means"]) == 4
     assert volume_inside(params, exact) == 1
 
 
 def test_a_cut_may_leave_nothing() -> None:
     params = at((0, 1.8, 0))
-    remove_outside(
-        params, Optimizer(params, adam_step), disc_silhouettes(), disc_silhouettes(),
-        least_part=0.0, least_volume=0.95, shown=torch.ones(1, dtype=torch.bool),
-    )  # fmt: skip
+    seen = disc_silhouettes()
+    shown = torch.ones(1, dtype=torch.bool)
+    remove_outside(params, Optimizer(params, adam_step), seen, seen, least_part=0.5, least_volume=0.95, shown=shown)
     assert len(params) == 0
+
+
+def test_a_scene_that_sticks_out_all_over_is_not_eaten_up() -> None:
+    params = at(*[(0, 0.98, 0)] * 10, scale=0.2)
+    seen = disc_silhouettes()
+    shown = torch.ones(10, dtype=torch.bool)
+    remove_outside(params, Optimizer(params, adam_step), seen, seen, least_part=0.0, least_volume=1.0, shown=shown)
+    assert len(params) == 8
