@@ -7,9 +7,9 @@ scene's own unit: the mesh must be too. Only the mesh is drawn, by casting rays;
 import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
 import trimesh
+from PIL import Image
 
 from tasks.gaussians.frames import FLIP
 from tasks.mesh.clean import Mesh
@@ -56,11 +56,12 @@ def main() -> None:
     parser.add_argument("posed", type=Path)
     parser.add_argument("view", type=int)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--side-px", type=int, default=640)
+    parser.add_argument("--side-px", type=int, default=600)
     args = parser.parse_args()
     views = read_views(args.posed, side_px=args.side_px)
     chosen = sorted(views.training + views.held_out, key=lambda view: view.name)[args.view]
-    cv2.imwrite(str(args.out), cv2.cvtColor(picture(read_mesh(args.mesh), chosen), cv2.COLOR_RGB2BGR))
+    drawn = Image.fromarray(picture(read_mesh(args.mesh), chosen))
+    drawn.quantize(256).save(args.out, optimize=True)  # a third of the size, and hardly a difference
 
 
 if __name__ == "__main__":

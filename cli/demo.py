@@ -4,6 +4,7 @@ The scene is made by formulas from a seed: it is ours to show, and the same on e
 known exactly, so that tests use it as the truth.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -70,6 +71,11 @@ def demo_scene(seed: int = 0, *, coarseness: float = 1.0) -> Gaussians:
         opacities=np.full(len(whole.means), np.log(0.97 / 0.03), np.float32),
         sh_coeffs=((np.clip(rgb, 0, 1) - 0.5) / SH_C0).astype(np.float32)[:, None, :],
     )
+
+
+def surfaces() -> list[Callable[[Array, Array], Array]]:
+    """The surfaces that the Gaussians lie on, each from (s, t) in [0, 1] to points: the truth about the shapes."""
+    return [patch.place for patch in _patches(0, 1.0)]
 
 
 def demo_cameras(count: int = 60, *, width: int = WIDTH, height: int = HEIGHT) -> DemoCameras:
