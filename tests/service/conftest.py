@@ -50,13 +50,13 @@ def submit(clip: bytes) -> Submit:
     number = 0
     keys: dict[Path, str] = {}
 
-    def submit(group: Group, *, data: bytes | None = None, **options: Any) -> Watched:
+    def submit(group: Group, *, data: bytes | None = None, extension: str = "mp4", **options: Any) -> Watched:
         nonlocal number
         number += 1
         if group.data not in keys:
             keys[group.data] = group.make_key("crashes", account="crashes")["key"]
         api, title = Api(group.url, keys[group.data]), f"Job {number}"
-        upload = api.upload_url()
+        upload = api.upload_url(extension)
         outside("PUT", upload["url"], content=clip if data is None else data, headers=BLOCK_BLOB).raise_for_status()
         body = {"training_num_steps": 300, "training_max_num_gaussians": 6000, "train_side_px": 256, **options}
         answer = api.submit(blob_name=upload["blob_name"], title=title, **body)

@@ -84,14 +84,14 @@ class Watched:
         """Waits until the job was given to an attempt."""
         wait_for(lambda: self.row()["attempt"] >= number, seconds, lambda: f"attempt {number} never came: {self.row()}")
 
-    def ended(self) -> dict[str, Any]:
+    def ended(self, *, seconds: float = END_SECONDS) -> dict[str, Any]:
         """The detail, once the job has ended."""
 
         def over() -> dict[str, Any] | None:
             detail = self.detail()
             return detail if detail["status"] in ENDED else None
 
-        return wait_for(over, END_SECONDS, lambda: f"did not end: {self.detail()}\n{self.group.log_tail()}")
+        return wait_for(over, seconds, lambda: f"did not end: {self.detail()}\n{self.group.log_tail()}")
 
     @property
     def folder(self) -> Path:
