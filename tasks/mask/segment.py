@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tasks.mask.guided import refine
+from tasks.geometry.guided import refine
 from tasks.mask.network import Network, map_size
 
 SMALL_SIDE = 256  # the small maps and gray pictures that stay in memory have this squared many pixels

@@ -23,7 +23,7 @@ from tasks.sfm.capture import Capture, read_capture
 from tasks.sfm.ladder import climb
 from tasks.sfm.options import SfmOptions, SfmRecord
 from tasks.sfm.orient import orient
-from tasks.sfm.subject import background_stands_still, require_masks, undistort_masks
+from tasks.sfm.subject import background_stands_still, require_masks, sightings, undistort_masks
 from tasks.sfm.undistort import undistort_all
 
 Progress = Callable[[int, int, str], None]
@@ -80,10 +80,13 @@ def write_posed(
     num_threads: int,
     progress: Callable[[int, int], None],
     masks: Path | None = None,
-) -> dict[int, Pinhole]:
-    """`images/` and `colmap/` of a model whose cameras still have their lenses; returns the pinhole of each camera.
+) -> tuple[dict[int, Pinhole], list[str]]:
+    """`images/` and `colmap/` of a model whose cameras still have their lenses.
 
     Observations move to where they are in the undistorted images. With the mask step's folder as `masks` there is `masks/`, too.
+
+    Returns:
+        the pinhole of each camera, and the names of the frames whose masks the other views mended.
     """
     images, colmap = out / "images", out / "colmap"
     images.mkdir()
@@ -103,13 +106,15 @@ def write_posed(
         num_threads=num_threads,
         progress=lambda done, total: progress(done, rounds * total),
     )
+    mended: list[str] = []
     if masks is not None:
         (out / "masks").mkdir()
-        undistort_masks(
+        mended = undistort_masks(
             capture,
             masks,
             jobs,
             cameras,
+            sightings(model, [name for name, _ in jobs]),
             out / "masks",
             num_threads=num_threads,
             progress=lambda done, total: progress(total + done, 2 * total),
@@ -130,7 +135,7 @@ def write_posed(
         model.cameras[key].params = camera.params.tolist()
     model.update_point_3d_errors()
     model.write(colmap)
-    return pinholes
+    return pinholes, mended
 
 
 def reconstruct(
@@ -141,8 +146,9 @@ def reconstruct(
     The heavy parts run in child processes, which die within a second when `progress` raises (as Ctrl-C makes it).
 
     Args:
-        masks: the mask step's folder. With it the masks are undistorted, too, to `masks/<image stem>.png`. Poses still come from
-            whole frames, unless `mask.json` says that the background stands still: then from features on the subject.
+        masks: the mask step's folder. With it the masks are undistorted, too, to `masks/<image stem>.png`, and mended where other
+            views of the same points contradict them. Poses still come from whole frames, unless `mask.json` says that the
+            background stands still: then from features on the subject.
 
     Raises:
         BadPosedInput: masks that don't fit the frames.
@@ -180,7 +186,7 @@ def reconstruct(
         model.extract_colors_for_all_images(capture.folder)
         oriented = orient(model, seed=options.seed)
         registered = sorted(model.images[i].name for i in model.reg_image_ids())
-        pinholes = write_posed(
+        pinholes, masks_mended = write_posed(
             model,
             capture,
             part,
@@ -214,6 +220,7 @@ def reconstruct(
             "options": asdict(options),
             "frames": [{"name": name, "registered": name not in missing} for name in capture.names],
             "lenses": lens,
+            "masks_mended": masks_mended,
             "world_from_sfm": oriented.world_from_sfm.matrix().tolist(),
             "gravity": {"roll_deg": oriented.gravity.roll_deg, "source": oriented.gravity.source},
             "observations": model.compute_num_observations(),

@@ -1,4 +1,7 @@
-"""The mask step's folder as structure from motion uses it: which features lie on the subject, and its alpha undistorted."""
+"""The mask step's folder as structure from motion uses it: which features lie on the subject, and its alpha, undistorted.
+
+Before they are undistorted, masks are mended where the masks of other views contradict them (`consensus.py`).
+"""
 
 import json
 from collections.abc import Callable
@@ -13,6 +16,7 @@ from PIL import Image
 from tasks.errors import BadPosedInput
 from tasks.geometry.pinhole import Pinhole, remap_tables
 from tasks.sfm.capture import Capture
+from tasks.sfm.consensus import MENDED, Sightings, reconcile, words_of_others
 from tasks.sfm.features import one_opencv_thread
 
 MARGIN = 0.006  # of the long side: features nearer to the mask's edge see too much of the background
@@ -74,26 +78,56 @@ def on_subject(alpha: np.ndarray) -> np.ndarray:
     return cv2.erode((alpha >= 128).astype(np.uint8), disc) > 0
 
 
+def sightings(model: pycolmap.Reconstruction, names: list[str]) -> list[Sightings]:
+    """Which points of a model, whose images still have their lenses, each of these frames sees, and where."""
+    places = {point: place for place, point in enumerate(sorted(model.points3D))}
+    found = []
+    for name in names:
+        image = model.find_image_with_name(name)
+        seen = [] if image is None else [p for p in image.points2D if p.has_point3D()]
+        found.append(
+            Sightings(
+                xy=np.array([p.xy for p in seen], np.float64).reshape(-1, 2),
+                points=np.array([places[p.point3D_id] for p in seen], np.int64),
+            )
+        )
+    return found
+
+
 def undistort_masks(
     capture: Capture,
     masks: Path,
     jobs: list[tuple[str, int]],
     cameras: dict[int, tuple[pycolmap.Camera, Pinhole]],
+    seen: list[Sightings],
     out: Path,
     *,
     num_threads: int,
     progress: Callable[[int, int], None],
-) -> None:
+) -> list[str]:
     """Write the pinhole view of the mask of each (frame name, camera id) to `out/<stem>.png`, bilinear.
 
-    `progress(done, total)` may raise to stop.
+    Args:
+        seen: what each of these frames sees; their masks are mended by it.
+        progress: called with (done, total); may raise to stop.
+
+    Returns:
+        names of the frames whose masks were mended by much.
     """
     tables = {key: remap_tables(*pair) for key, pair in cameras.items()}
     sizes = dict(zip(capture.names, capture.sizes, strict=True))
+    words = words_of_others(seen, lambda index: read_alpha(masks, jobs[index][0], sizes[jobs[index][0]]))
 
-    def one(job: tuple[str, int]) -> None:
-        name, key = job
-        alpha = read_alpha(masks, name, sizes[name])
+    def one(index: int) -> float:
+        name, key = jobs[index]
+
+        def frame() -> np.ndarray:
+            photo = cv2.imdecode(np.fromfile(capture.folder / name, np.uint8), cv2.IMREAD_COLOR)
+            if photo is None:
+                raise ValueError(f"{name} is not a readable image")
+            return photo
+
+        alpha, changed = reconcile(frame, read_alpha(masks, name, sizes[name]), seen[index].xy, words[index])
         camera, pinhole = cameras[key]
         if pinhole.width < camera.width:  # smooth before sampling sparsely, as for the images
             sigma = 0.5 * float(np.sqrt((camera.width / pinhole.width) ** 2 - 1.0))
@@ -101,11 +135,16 @@ def undistort_masks(
         view = cv2.remap(alpha, *tables[key], interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         encoded = cv2.imencode(".png", view, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1]
         (out / f"{Path(name).stem}.png").write_bytes(encoded.tobytes())
+        return changed
 
+    mended: list[str] = []
     with one_opencv_thread(), ThreadPoolExecutor(num_threads) as pool:
         try:
-            for done, _ in enumerate(pool.map(one, jobs), 1):
+            for done, changed in enumerate(pool.map(one, range(len(jobs))), 1):
+                if changed >= MENDED:
+                    mended.append(jobs[done - 1][0])
                 progress(done, len(jobs))
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+    return mended

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tasks.mask.guided import guided_filter, refine
+from tasks.geometry.guided import guided_filter, refine
 from tasks.mask.segment import alpha_of
 
 
