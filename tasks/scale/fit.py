@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.spatial.transform import Rotation
 
 from tasks.geometry.similarity import align_points
@@ -11,6 +12,7 @@ from tasks.scale.triangulate import Bundle, refine_points, robust_weights
 
 Array = NDArray[np.floating]
 ITERATIONS = 50
+MOST_BLOCKS = 10
 UNIT_SQUARE = 0.5 * np.array([[-1, 1, 0], [1, 1, 0], [1, -1, 0], [-1, -1, 0]], float)  # order of detections, y down
 
 
@@ -24,10 +26,10 @@ class Square:
         influence: (V,) what each view did to the logarithm of the side, as if it were left out (the jackknife's terms).
         formal_sigma: standard error of the logarithm of the side, from the corners' own noise alone.
         residual_px: root mean square distance between seen and projected corners.
-        planarity: root mean square distance of the free corners from their plane, relative to the side.
-        planarity_sigma: its standard error.
+        planarity: distance of the free corners from their plane, relative to the side.
+        planarity_99: half the width of its 99 % interval.
         aspect: height by width of the free corners.
-        aspect_sigma: its standard error, relative.
+        aspect_99: half the width of its 99 % interval.
     """
 
     side: float
@@ -36,9 +38,9 @@ class Square:
     formal_sigma: float
     residual_px: float
     planarity: float
-    planarity_sigma: float
+    planarity_99: float
     aspect: float
-    aspect_sigma: float
+    aspect_99: float
 
 
 def fit_square(bundle: Bundle) -> Square | None:
@@ -80,17 +82,17 @@ def fit_square(bundle: Bundle) -> Square | None:
     else:
         return None
     side = float(np.exp(log_side))
-    planarity, planarity_sigma, aspect, aspect_sigma = _shape(bundle, free, weights, noise)
+    flatness, flatness_99, aspect, aspect_99 = _shape(bundle, free)
     return Square(
         side=side,
         corners=centre + side * UNIT_SQUARE @ rotation.T,
         influence=_influence(residuals, jacobian, weights, inverse),
         formal_sigma=float(noise * np.sqrt(inverse[6, 6])),
         residual_px=float(np.sqrt((residuals**2).sum(1).mean() / 4)),
-        planarity=planarity,
-        planarity_sigma=planarity_sigma,
+        planarity=abs(flatness),
+        planarity_99=flatness_99,
         aspect=aspect,
-        aspect_sigma=aspect_sigma,
+        aspect_99=aspect_99,
     )
 
 
@@ -113,29 +115,32 @@ def _influence(residuals: Array, jacobian: Array, weights: Array, inverse: Array
     return found
 
 
-def _shape(bundle: Bundle, free: Array, weights: Array, noise: float) -> tuple[float, float, float, float]:
-    """Planarity and aspect of the free corners (4, 3), each with its standard error."""
-    _, slopes = bundle.linearised(free)
-    covariances = noise**2 * np.linalg.pinv(np.einsum("v,vcij,vcik->cjk", weights, slopes, slopes), hermitian=True)
+def _shape(bundle: Bundle, free: Array) -> tuple[float, float, float, float]:
+    """Planarity and aspect of the free corners (4, 3), each with the half-width of its 99 % interval.
 
-    def measure(points: Array) -> tuple[float, float]:
-        across = 0.5 * (np.linalg.norm(points[1] - points[0]) + np.linalg.norm(points[2] - points[3]))
-        along = 0.5 * (np.linalg.norm(points[3] - points[0]) + np.linalg.norm(points[2] - points[1]))
-        normal = np.cross(points[2] - points[0], points[3] - points[1])
-        area = np.linalg.norm(normal)
-        # Four points lie off their plane by the same distance, signs alternating: a quarter of the diagonals' gap each.
-        gap = abs((points[1] - points[0]) @ normal) / max(area, 1e-300) / 2
-        return float(gap / max(0.5 * (across + along), 1e-300)), float(along / max(across, 1e-300))
+    By leaving out one block of views after the other (the jackknife of M. H. Quenouille and J. W. Tukey).
+    """
+    blocks = np.array_split(np.arange(len(bundle)), min(len(bundle), MOST_BLOCKS))
+    found = []
+    for block in blocks:
+        kept = np.ones(len(bundle), bool)
+        kept[block] = False
+        found.append(_flatness_and_aspect(refine_points(bundle.only(kept))) if kept.sum() >= 2 else (np.inf, np.inf))
+    values = np.array(found)
+    count = len(values)
+    sigma = (
+        np.sqrt((count - 1) / count * ((values - values.mean(0)) ** 2).sum(0)) if np.isfinite(values).all() else np.inf
+    )
+    wide = float(stats.t.ppf(0.995, count - 1)) * sigma * np.ones(2)
+    flatness, aspect = _flatness_and_aspect(free)
+    return flatness, float(wide[0]), aspect, float(wide[1])
 
-    flat, aspect = measure(free)
-    errors = np.zeros(2)
-    for corner in range(4):
-        values, vectors = np.linalg.eigh(covariances[corner])
-        for value, vector in zip(np.sqrt(np.maximum(values, 0)), vectors.T, strict=True):
-            moved = free.copy()
-            moved[corner] += 1e-3 * value * vector
-            back = free.copy()
-            back[corner] -= 1e-3 * value * vector
-            ahead, behind = np.array(measure(moved)), np.array(measure(back))
-            errors += (np.maximum(np.abs(ahead - [flat, aspect]), np.abs(behind - [flat, aspect])) / 1e-3) ** 2
-    return flat, float(np.sqrt(errors[0])), aspect, float(np.sqrt(errors[1]))
+
+def _flatness_and_aspect(points: Array) -> tuple[float, float]:
+    """How far four corners lie off a plane, relative to their side (signed), and their height by their width."""
+    across = 0.5 * (np.linalg.norm(points[1] - points[0]) + np.linalg.norm(points[2] - points[3]))
+    along = 0.5 * (np.linalg.norm(points[3] - points[0]) + np.linalg.norm(points[2] - points[1]))
+    normal = np.cross(points[2] - points[0], points[3] - points[1])
+    # Four points lie off their plane by the same distance, signs alternating: half of the diagonals' gap.
+    gap = float((points[1] - points[0]) @ normal) / max(float(np.linalg.norm(normal)), 1e-300) / 2
+    return gap / max(float(0.5 * (across + along)), 1e-300), float(along / max(across, 1e-300))

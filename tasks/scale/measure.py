@@ -17,7 +17,6 @@ LEAST_THRESHOLD_PX = 1.5
 THRESHOLD_OF_SIDE = 0.003  # of the picture's long side
 THRESHOLD_OF_ERROR = 4.0  # of the model's own mean reprojection error
 MOST_OFF_PLANE, MOST_OFF_SQUARE = 0.02, 0.015  # relative to the side; beyond it, and surely so, the print is at fault
-SURELY = 3.0  # standard errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +31,7 @@ class Measurement:
         square: the fit; None when the tag couldn't be placed.
         shape_error: how far the print is surely from a square, relative to its side; 0 when it's fine.
         reason: why it can't be used, or what to know about it; "" when there's nothing to say.
+        shape: what is wrong with its shape; "" when nothing is.
         elsewhere: views that show it, but elsewhere.
         moved: those agree with one another about another place.
     """
@@ -43,6 +43,7 @@ class Measurement:
     square: Square | None
     shape_error: float
     reason: str
+    shape: str
     elsewhere: NDArray[np.int64]
     moved: bool
 
@@ -65,7 +66,9 @@ def measure_tag(
     if chosen.any() and len(rest) >= 2:
         moved = int(agreeing(rest, threshold_px=limit_px, rng=rng).sum()) >= max(options.min_views, 3)
 
-    def result(square: Square | None, reason: str, *, angle: float = 0.0, shape_error: float = 0.0) -> Measurement:
+    def result(
+        square: Square | None, reason: str, *, angle: float = 0.0, shape_error: float = 0.0, shape: str = ""
+    ) -> Measurement:
         return Measurement(
             tag_id=tag_id,
             views=len(bundle),
@@ -74,6 +77,7 @@ def measure_tag(
             square=square,
             shape_error=shape_error,
             reason=reason,
+            shape=shape,
             elsewhere=rest.views if chosen.any() else rest.views[:0],
             moved=moved,
         )
@@ -91,19 +95,20 @@ def measure_tag(
     square = fit_square(kept)
     if square is None:
         return result(None, "no square fits its corners", angle=angle)
-    error, said = _shape_error(square)
+    error, shape = _shape_error(square)
+    said = [shape] if shape else []
     if len(rest):
         where = "elsewhere: it was moved" if moved else "not where the others do: moved or misread"
-        said = "; ".join(part for part in (f"{len(rest)} of {_views(len(bundle))} show it {where}", said) if part)
-    return result(square, said, angle=angle, shape_error=error)
+        said.insert(0, f"{len(rest)} of {_views(len(bundle))} show it {where}")
+    return result(square, "; ".join(said), angle=angle, shape_error=error, shape=shape)
 
 
 def _shape_error(square: Square) -> tuple[float, str]:
     """How far the print is surely from a flat square, and a clause that says so."""
     off_plane, off_square = square.planarity, abs(np.log(square.aspect))
-    if off_plane > MOST_OFF_PLANE and off_plane > SURELY * square.planarity_sigma:
+    if off_plane > MOST_OFF_PLANE and off_plane > square.planarity_99:
         return off_plane, f"its corners lie {100 * off_plane:.1f} % of its side off a plane: bent"
-    if off_square > MOST_OFF_SQUARE and off_square > SURELY * square.aspect_sigma:
+    if off_square > MOST_OFF_SQUARE and off_square > square.aspect_99:
         return float(off_square), f"its height is {square.aspect:.3f} of its width: bent, or printed out of shape"
     return 0.0, ""
 

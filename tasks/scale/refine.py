@@ -19,7 +19,7 @@ from tasks.tags.families import NOTHING, WHITE, family, pattern
 Array = NDArray[np.floating]
 SAMPLES = 16  # of the template along a cell
 PAD = 2  # cells of white paper around the template, so that its Fourier transform doesn't wrap dark cells around
-MOST_CELL_PX = 14.0  # larger pictures of tags are reduced first
+MOST_CELL_PX = 10.0  # larger pictures of tags are reduced first
 ITERATIONS = 12
 CONVERGED_PX = 0.003
 BLUR_PX = 0.9  # first guess of its standard deviation
@@ -255,8 +255,10 @@ def _robust(design: Array, values: Array) -> tuple[Array, Array]:
     weights = np.ones(len(values))
     coefficients = np.zeros(design.shape[1])
     for _ in range(3):
-        root = np.sqrt(weights)
-        coefficients = np.linalg.lstsq(design * root[:, None], values * root, rcond=None)[0]
+        weighted = design.T * weights
+        normal = weighted @ design
+        ridge = 1e-9 * np.trace(normal) * np.eye(len(normal))  # a tag in even light leaves some columns alike
+        coefficients = np.linalg.solve(normal + ridge, weighted @ values)
         residuals = np.abs(values - design @ coefficients)
         scale = max(1.4826 * float(np.median(residuals)), 0.5)
         weights = np.minimum(1.0, HUBER * scale / np.maximum(residuals, 1e-9))

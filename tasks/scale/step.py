@@ -13,7 +13,7 @@ import numpy as np
 from tasks.errors import OutputUnwritable
 from tasks.gaussians.files import atomic_write, writing
 from tasks.scale import wording
-from tasks.scale.combine import Consensus, combine, quantile_for, tag_sigma
+from tasks.scale.combine import WARP_FLOOR, Consensus, combine, quantile_for, tag_sigma
 from tasks.scale.detect import Sighting, Sightings, find_tags
 from tasks.scale.measure import Measurement, measure_tag, threshold_px
 from tasks.scale.options import ScaleOptions, ScaleRecord, Status, TagRecord
@@ -144,7 +144,7 @@ def _tag_record(m: Measurement, size_m: float, used: bool, reason: str) -> TagRe
         views_used=len(m.used),
         used=used,
         metres_per_unit=size_m / square.side,
-        relative_uncertainty=wording.percent(quantile_for(len(m.used)) * tag_sigma(m)),
+        relative_uncertainty=wording.percent(quantile_for(len(m.used)) * float(np.hypot(tag_sigma(m), WARP_FLOOR))),
         side_units=square.side,
         residual_px=square.residual_px,
         angle_deg=float(np.rad2deg(m.angle)),

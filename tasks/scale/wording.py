@@ -88,7 +88,7 @@ def about_tags(measurements: Sequence[Measurement], consensus: Consensus | None,
             found.append(f"{name} was left out: {m.reason}. Don't move tags while you film.")
         if m.shape_error:
             found.append(
-                f"{name} is not a flat square: {m.reason}. Glue it to something flat, and print without scaling."
+                f"{name} is not a flat square: {m.shape}. Glue it to something flat, and print without scaling."
             )
     for tag_id, count in sorted(sightings.ambiguous.items()):
         views = "a view" if count == 1 else f"{count} views"

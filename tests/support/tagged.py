@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pycolmap
-from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
 from tasks.geometry.cameras import pixels_from_rays, rays_from_pixels
@@ -20,7 +19,8 @@ from tasks.tags.families import family, pattern
 from tests.support.raycast import TEXTURE, Quad, look_at, room
 
 ROOM_SCALE = 0.4  # the room of `raycast` as a table top: 2.4 m wide
-SUBPIXELS = 5
+SUBPIXELS = 4
+IN_FRONT = 0.02  # metres: depths are those of pixels' middles, and a tag lies just before its wall
 INK, PAPER = 0.04, 0.82  # reflectance
 
 
@@ -149,8 +149,8 @@ class Renderer:
 
     def __init__(self, scene: Scene, camera: pycolmap.Camera) -> None:
         self.scene, self.camera = scene, camera
-        u, v, *_ = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
-        rays = rays_from_pixels(camera, np.stack([u.ravel(), v.ravel()], 1))
+        grid = np.indices((camera.height, camera.width)) + 0.5
+        rays = rays_from_pixels(camera, np.stack([grid[1].ravel(), grid[0].ravel()], 1))
         self.rays = rays.reshape(camera.height, camera.width, 2)
         self.dv, self.du = np.gradient(self.rays, axis=(0, 1))
 
@@ -160,7 +160,7 @@ class Renderer:
         eye = -rotation.T @ cam_from_world[:, 3]
         light, depth = self._background(rotation, eye)
         for tag in self.scene.tags:
-            self._paint(tag, light, depth, rotation, eye)
+            self._paint(tag, light, depth, rotation, eye, rng)
         light *= 1 + film.slope * np.linspace(-0.5, 0.5, self.camera.width)
         if film.blur_px > 0:
             light = cv2.GaussianBlur(light, (0, 0), film.blur_px)
@@ -183,10 +183,18 @@ class Renderer:
             index, a, b = index[inside], a[inside], b[inside]
             depth[index] = t[index]
             texels = np.stack([b * np.linalg.norm(quad.v), a * np.linalg.norm(quad.u)]) * (TEXTURE - 1) / 6 / ROOM_SCALE
-            light[index] = 0.05 + 0.6 * map_coordinates(quad.texture, texels, order=1, mode="wrap") / 255
+            light[index] = 0.05 + 0.6 * _texture_at(quad.texture, texels % (TEXTURE - 1)) / 255
         return light.reshape(height, width), depth.reshape(height, width)
 
-    def _paint(self, tag: Tag, light: np.ndarray, depth: np.ndarray, rotation: np.ndarray, eye: np.ndarray) -> None:
+    def _paint(
+        self,
+        tag: Tag,
+        light: np.ndarray,
+        depth: np.ndarray,
+        rotation: np.ndarray,
+        eye: np.ndarray,
+        rng: np.random.Generator,
+    ) -> None:
         """Draws a tag and a cell of white paper around it over what is behind it."""
         layout = family(tag.family)
         half = layout.cells / 2 + 1
@@ -207,9 +215,14 @@ class Renderer:
         steps = (np.arange(SUBPIXELS) + 0.5) / SUBPIXELS - 0.5
         for dx in steps:
             for dy in steps:
-                directions = _directions((rays + dx * du + dy * dv).reshape(-1, 2), rotation)
+                # Somewhere in its part of the pixel, so that edges along rows or columns don't snap to a grid.
+                x, y = (
+                    np.array([dx, dy])[:, None, None, None]
+                    + rng.uniform(-0.5, 0.5, (2, *rays.shape[:2], 1)) / SUBPIXELS
+                )
+                directions = _directions((rays + x * du + y * dv).reshape(-1, 2), rotation)
                 cells, t = _cells_hit(tag, directions, eye, layout.inner_cells)
-                seen = (np.abs(cells).max(1) < half) & (t < depth[area].ravel())
+                seen = (np.abs(cells).max(1) < half) & (t < depth[area].ravel() + IN_FRONT)
                 place = np.floor(cells + layout.cells / 2).astype(int)
                 printed = (place >= 0).all(1) & (place < layout.cells).all(1)
                 row, column = np.clip(place[:, 1], 0, layout.cells - 1), np.clip(place[:, 0], 0, layout.cells - 1)
@@ -218,8 +231,19 @@ class Renderer:
         light[area] = total / SUBPIXELS**2
 
 
+def _texture_at(texture: np.ndarray, texels: np.ndarray) -> np.ndarray:
+    """(N,) bilinear samples at (2, N) rows and columns."""
+    count = texels.shape[1]
+    rows = max(1, -(-count // 1024))  # OpenCV takes pictures of places, not lists
+    places = np.zeros((2, rows * 1024), np.float32)
+    places[:, :count] = texels
+    y, x = places.reshape(2, rows, 1024)
+    return cv2.remap(texture, x, y, cv2.INTER_LINEAR).ravel()[:count]
+
+
 def _directions(rays: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    return rays @ rotation[:2] + rotation[2]
+    x, y = rays[:, :1], rays[:, 1:]  # so small a product isn't worth BLAS's threads
+    return x * rotation[0] + y * rotation[1] + rotation[2]
 
 
 def _cells_hit(tag: Tag, directions: np.ndarray, eye: np.ndarray, inner_cells: int) -> tuple[np.ndarray, np.ndarray]:
