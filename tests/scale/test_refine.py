@@ -84,7 +84,7 @@ def test_cameras_that_encode_light_do_not_make_tags_larger(blur_px, noise):
                 by_edges.append(side(seen.corners) / side(true) - 1)
                 by_pattern.append(side(found.corners) / side(true) - 1)
                 off.append(np.abs(found.corners - true).max())
-    assert len(off) >= 4
+    assert len(off) >= 3
     assert np.mean(by_edges) > 0.01
     assert abs(np.mean(by_pattern)) < 0.001
     assert np.median(off) < 0.08

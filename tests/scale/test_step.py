@@ -1,6 +1,7 @@
 """The whole step on made captures whose true size is known."""
 
 import json
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -142,7 +143,10 @@ def test_a_majority_of_one_size_wins_and_the_other_is_named(tmp_path):
     assert record.status == "scaled"
     assert record.metres_per_unit == pytest.approx(1.0, rel=0.005)
     assert {tag.id: tag.used for tag in record.tags} == {0: True, 1: False, 2: True}
-    assert any("tag 1 is 0.8" in w and "tags 0 and 2" in w for w in record.warnings)
+    (warning,) = record.warnings
+    found = re.search(r"measured against tags 0 and 2, tag 1 is (\S+) times as large", warning)
+    assert found
+    assert float(found[1]) == pytest.approx(0.8, rel=0.01)
     assert "another size" in record.tags[1].reason
 
 
