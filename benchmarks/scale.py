@@ -1,4 +1,4 @@
-"""How true the scene's size is: `python -m benchmarks.scale [given] [few] [sfm] [time] [--seeds 20]` prints Markdown tables.
+"""How true the scene's size is: `python -m benchmarks.scale [given] [few] [sfm] [time] [photos] [--seeds 20]` prints Markdown tables.
 
 Made captures (`tests/scale/made.py`): tags of 70-110 mm about a table, 640x480, blur, noise, uneven light, lens distortion, JPEG.
 """
@@ -13,9 +13,10 @@ import numpy as np
 
 from tasks.scale.options import ScaleOptions
 from tasks.scale.step import scale
-from tests.scale.made import Result, given_cameras, posed_capture, quiet, through_sfm
+from tests.scale.made import Result, given_cameras, posed_capture, pupil_table, quiet, through_sfm
 from tests.support.tagged import floor_tag, lens, wall_tag
 
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 HEAD = "| captures | scaled | error rms | error max | half width of the interval, median | covered |\n|---|---|---|---|---|---|"
 
 
@@ -51,9 +52,31 @@ def timing() -> None:
         )
 
 
+def photos() -> None:
+    """Each tag alone, on real photos whose tags were rearranged several times."""
+    with tempfile.TemporaryDirectory() as folder:
+        posed = pupil_table(DATA, Path(folder))
+        options = ScaleOptions(tag_size_mm=65, family="tag36h11", num_threads=2)
+        record = scale(posed, Path(folder) / "scale", options, quiet)
+    whole = record.metres_per_unit or float("nan")
+    print(
+        f"\n{record.status}, half width {100 * (record.relative_uncertainty or 0):.1f} %, {record.residual_px:.2f} px"
+    )
+    print(
+        "\n| tag | views | agree | used | against all used | half width | residual px | reason |\n|---|---|---|---|---|---|---|---|"
+    )
+    for tag in record.tags:
+        if tag.metres_per_unit is None or tag.relative_uncertainty is None:
+            figures = "| | | "
+        else:
+            off, wide = tag.metres_per_unit / whole - 1, tag.relative_uncertainty
+            figures = f"| {100 * off:+.1f} % | {100 * wide:.1f} % | {tag.residual_px:.2f} "
+        print(f"| {tag.id} | {tag.views} | {tag.views_used} | {'yes' if tag.used else 'no'} {figures}| {tag.reason} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["given", "few", "sfm", "time"])
+    parser.add_argument("what", nargs="*", default=["given", "few", "sfm", "time", "photos"])
     parser.add_argument("--seeds", type=int, default=20)
     args = parser.parse_args()
     if {"given", "few", "sfm"} & set(args.what):
@@ -77,6 +100,8 @@ def main() -> None:
             print(row(f"through structure from motion, 20 views, {tags} tag{'s' * (tags > 1)}", results), flush=True)
     if "time" in args.what:
         timing()
+    if "photos" in args.what:
+        photos()
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def _reason(m: Measurement, placed: list[Measurement], consensus: Consensus | No
     index = placed.index(m)
     if consensus.chosen and index in consensus.groups[0]:
         return m.reason
-    other = "of another size than most" if consensus.chosen else "the tags differ in size"
+    other = "its size differs from that of most" if consensus.chosen else "the tags differ in size"
     return "; ".join(part for part in (other, m.reason) if part)
 
 
