@@ -70,7 +70,8 @@ def _side(group: Sequence[Measurement]) -> float:
 def outliers(measurements: Sequence[Measurement], consensus: Consensus) -> str:
     said = sizes(measurements, consensus)
     return (
-        f"Tags differ in size: {said}. Those were left out: printed at another size, bent, or seen too badly. Measure them, or film them better."
+        f"Tags differ in size: {said}. Those were left out: printed at another size, bent, or seen too badly. "
+        "Measure them, or film them better."
     )
 
 
