@@ -5,11 +5,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pycolmap
 from numpy.typing import NDArray
 
 from tasks.errors import BadPosedInput
 from tasks.geometry.heldout import held_out_names
+from tasks.geometry.posed import read_posed
 
 MASK_OPAQUE = 128  # of 255: from here on a pixel is the subject's
 
@@ -66,44 +66,25 @@ def read_views(posed: Path, *, side_px: int) -> MeshViews:
 
     Raises BadPosedInput when the model can't be read, isn't PINHOLE, or has fewer than three views.
     """
-    try:
-        model = pycolmap.Reconstruction(str(posed / "colmap"))
-    except Exception as error:  # pycolmap raises RuntimeError, ValueError, ...
-        raise BadPosedInput(
-            f"{posed.name}/colmap holds no COLMAP model that can be read; cameras, images and points3D are needed."
-        ) from error
-    masks = posed / "masks"
-    masked = masks.is_dir()
+    _, read = read_posed(posed)
     views = []
-    for image in model.images.values():
-        if not image.has_pose:
-            continue
-        camera = model.cameras[image.camera_id]
-        if camera.model_name not in ("PINHOLE", "SIMPLE_PINHOLE"):
-            raise BadPosedInput(
-                f"The cameras are {camera.model_name}; undistort the images first, so that they are PINHOLE."
-            )
-        factor = min(1.0, side_px / max(camera.width, camera.height))
-        width, height = max(1, round(camera.width * factor)), max(1, round(camera.height * factor))
-        K = np.array(camera.calibration_matrix(), np.float64)
-        K[0] *= width / camera.width
-        K[1] *= height / camera.height
-        viewmat = np.eye(4)
-        viewmat[:3] = image.cam_from_world().matrix()
-        if not (np.isfinite(viewmat).all() and np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0):
-            raise BadPosedInput("The model holds poses or focal lengths that are not finite positive numbers.")
+    for view in read:
+        factor = min(1.0, side_px / max(view.width, view.height))
+        width, height = max(1, round(view.width * factor)), max(1, round(view.height * factor))
+        K = view.K.copy()
+        K[0] *= width / view.width
+        K[1] *= height / view.height
         views.append(
-            MeshView(name=image.name, viewmat=viewmat.astype(np.float32), K=K.astype(np.float32), width=width, height=height,
-                     mask_path=masks / f"{Path(image.name).with_suffix('.png')}" if masked else None)
+            MeshView(name=view.name, viewmat=view.viewmat.astype(np.float32), K=K.astype(np.float32), width=width, height=height,
+                     mask_path=view.mask_path)
         )  # fmt: skip
     if len(views) < 3:
         raise BadPosedInput(f"The model has {len(views)} posed images; a mesh needs at least 3 that see its surface.")
-    views.sort(key=lambda view: view.name)
     held = set(held_out_names(view.name for view in views))
     return MeshViews(
         training=[v for v in views if v.name not in held],
         held_out=[v for v in views if v.name in held],
-        masked=masked,
+        masked=any(v.mask_path is not None for v in views),
     )
 
 

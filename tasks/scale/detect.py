@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.scale.refine import refine
-from tasks.scale.views import PosedView
+from tasks.scale.views import TagView
 from tasks.tags.detector import tag_detector
 from tasks.tags.families import family
 
@@ -48,7 +48,7 @@ class Sightings:
 
 
 def find_tags(
-    views: Sequence[PosedView], family_name: str, *, num_threads: int, progress: Callable[[int, int], None]
+    views: Sequence[TagView], family_name: str, *, num_threads: int, progress: Callable[[int, int], None]
 ) -> Sightings:
     """Tags of a family in all views; `progress(done, total)` may raise to stop.
 

@@ -10,7 +10,7 @@ from tasks.scale.detect import Sighting
 from tasks.scale.fit import Square, fit_square
 from tasks.scale.options import ScaleOptions
 from tasks.scale.triangulate import agreeing, angle_between, gather
-from tasks.scale.views import PosedView
+from tasks.scale.views import TagView
 
 Array = NDArray[np.floating]
 LEAST_THRESHOLD_PX = 1.5
@@ -48,14 +48,14 @@ class Measurement:
     moved: bool
 
 
-def threshold_px(views: Sequence[PosedView], error_px: float) -> float:
+def threshold_px(views: Sequence[TagView], error_px: float) -> float:
     """How far a corner may be from where the other views put it."""
     longest = max(max(view.width, view.height) for view in views)
     return max(LEAST_THRESHOLD_PX, THRESHOLD_OF_SIDE * longest, THRESHOLD_OF_ERROR * error_px)
 
 
 def measure_tag(
-    tag_id: int, views: Sequence[PosedView], sightings: Sequence[Sighting], options: ScaleOptions, *, limit_px: float
+    tag_id: int, views: Sequence[TagView], sightings: Sequence[Sighting], options: ScaleOptions, *, limit_px: float
 ) -> Measurement:
     """Places one tag by its sightings, each in another view."""
     bundle = gather(views, sightings)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.scale.detect import Sighting
-from tasks.scale.views import PosedView
+from tasks.scale.views import TagView
 
 Array = NDArray[np.floating]
 MOST_PAIRS = 400
@@ -70,7 +70,7 @@ class Bundle:
         )
 
 
-def gather(views: Sequence[PosedView], sightings: Sequence[Sighting]) -> Bundle:
+def gather(views: Sequence[TagView], sightings: Sequence[Sighting]) -> Bundle:
     """The bundle of one tag's sightings."""
     seen = [views[s.view] for s in sightings]
     return Bundle(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pycolmap
 from numpy.typing import NDArray
 
 from tasks.errors import BadPosedInput
 from tasks.geometry.heldout import held_out_names
+from tasks.geometry.posed import mask_name, read_picture, read_posed
 
 EVALUATION_SIDE_PX = 1_600
 
@@ -31,16 +31,7 @@ class View:
 
         Raises BadPosedInput when the file is missing, unreadable or of another size than the camera.
         """
-        data = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
-        if data is None:
-            raise BadPosedInput(
-                f"images/{self.name} is missing or can't be read; every image of the model must be there."
-            )
-        if data.shape[:2] != (self.height, self.width):
-            raise BadPosedInput(
-                f"images/{self.name} is {data.shape[1]}x{data.shape[0]} pixels but its camera says {self.width}x{self.height}; "
-                "give the undistorted images that belong to the model."
-            )
+        data = read_picture(self.path, self.name, self.width, self.height)
         return cv2.cvtColor(data, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
     def mask(self) -> NDArray[np.uint8]:
@@ -60,11 +51,6 @@ class View:
                 "a mask has the size of its image."
             )
         return data.astype(np.uint8, copy=False)
-
-
-def mask_name(image_name: str) -> str:
-    """Where the mask of an image lies in `masks/`: at the same place, as a PNG."""
-    return Path(image_name).with_suffix(".png").as_posix()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,45 +80,20 @@ def load_dataset(posed: Path, masks: Path | None = None) -> Dataset:
 
     Raises BadPosedInput when the model can't be read, has lens distortion, fewer than three views or no points.
     """
-    folder = posed / "colmap"
-    if not folder.is_dir() or not (posed / "images").is_dir():
-        raise BadPosedInput(f"{posed.name} needs a folder images/ and a COLMAP model in colmap/.")
-    try:
-        model = pycolmap.Reconstruction(str(folder))
-    except Exception as error:
-        raise BadPosedInput(
-            "colmap/ holds no COLMAP model that can be read (cameras, images and points3D are needed)."
-        ) from error
-    masks = masks or (posed / "masks" if (posed / "masks").is_dir() else None)
-    views = []
-    for image in model.images.values():
-        if not image.has_pose:
-            continue
-        camera = model.cameras[image.camera_id]
-        if camera.model_name not in ("PINHOLE", "SIMPLE_PINHOLE"):
-            raise BadPosedInput(
-                f"The cameras are {camera.model_name}; undistort the images first (colmap image_undistorter), so that they are PINHOLE."
-            )
-        viewmat = np.eye(4)
-        viewmat[:3] = image.cam_from_world().matrix()
-        K = np.asarray(camera.calibration_matrix(), np.float32)
-        views.append(
-            View(name=image.name, path=posed / "images" / image.name, viewmat=viewmat.astype(np.float32), K=K,
-                 width=camera.width, height=camera.height, mask_path=masks / mask_name(image.name) if masks else None)
-        )  # fmt: skip
+    model, read = read_posed(posed, masks)
+    views = [
+        View(name=v.name, path=v.path, viewmat=v.viewmat.astype(np.float32), K=v.K.astype(np.float32), width=v.width,
+             height=v.height, mask_path=v.mask_path)
+        for v in read
+    ]  # fmt: skip
     if len(views) < 3:
         raise BadPosedInput(f"The model has {len(views)} posed images; at least 3 are needed, one of them to judge by.")
     if not model.points3D:
         raise BadPosedInput("The model has no 3D points; splatflow starts from them.")
-    if not all(
-        np.isfinite(v.viewmat).all() and np.isfinite(v.K).all() and v.K[0, 0] > 0 and v.K[1, 1] > 0 for v in views
-    ):
-        raise BadPosedInput("The model holds poses or focal lengths that are not finite positive numbers.")
     points = np.array([p.xyz for p in model.points3D.values()], np.float32)
     colors = np.array([p.color for p in model.points3D.values()], np.float32) / np.float32(255)
     sound = np.isfinite(points).all(axis=1)
     held = set(held_out_names(view.name for view in views))
-    views.sort(key=lambda view: view.name)
     return Dataset(
         training=[v for v in views if v.name not in held],
         held_out=[v for v in views if v.name in held],

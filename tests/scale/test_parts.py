@@ -15,16 +15,16 @@ from tasks.scale.fit import UNIT_SQUARE, Square, fit_square
 from tasks.scale.measure import Measurement, measure_tag
 from tasks.scale.options import ScaleOptions
 from tasks.scale.triangulate import Bundle, agreeing, angle_between, gather, refine_points
-from tasks.scale.views import PosedView
+from tasks.scale.views import TagView
 from tests.support.raycast import look_at
 
 
-def arc(count: int, *, degrees: float = 60.0, unit: float = 1.0) -> list[PosedView]:
+def arc(count: int, *, degrees: float = 60.0, unit: float = 1.0) -> list[TagView]:
     """Views along an arc about the origin; their pictures don't exist."""
     views = []
     for i, a in enumerate(np.deg2rad(np.linspace(-degrees / 2, degrees / 2, count))):
         centre = unit * np.array([np.sin(a), -0.4, -np.cos(a)])
-        view = PosedView(
+        view = TagView(
             name=f"{i:03d}.jpg",
             path=Path(f"{i:03d}.jpg"),
             rotation=look_at(centre, np.zeros(3))[:, :3],
@@ -43,7 +43,7 @@ def corners_of(side: float, at: np.ndarray, *, turn: np.ndarray | None = None) -
     return side * UNIT_SQUARE @ rotation.T + at
 
 
-def see(views: list[PosedView], points: np.ndarray, rng: np.random.Generator, noise: float) -> list[Sighting]:
+def see(views: list[TagView], points: np.ndarray, rng: np.random.Generator, noise: float) -> list[Sighting]:
     return [
         Sighting(tag_id=0, view=i, corners=view.project(points) + rng.normal(0, noise, (4, 2)), sigma_px=0.1)
         for i, view in enumerate(views)
