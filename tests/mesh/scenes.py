@@ -103,6 +103,7 @@ def write_folders(folder: Path, scene: Gaussians, poses: list[Array], *, unit: f
     trained, posed = folder / "trained", folder / "posed"
     trained.mkdir(parents=True)
     (posed / "colmap").mkdir(parents=True)
+    (posed / "images").mkdir()  # empty: a mesh is made of the scene alone
     scaled = Gaussians(
         means=scene.means * np.float32(unit),
         quats=scene.quats,
