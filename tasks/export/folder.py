@@ -1,48 +1,20 @@
-"""The result folder: whole or not at all, and the posed views in it."""
+"""The posed views in the result folder."""
 
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import pycolmap
 
-from tasks.errors import BadPosedInput, OutputUnwritable
-from tasks.gaussians.files import writing
+from tasks.errors import BadPosedInput
 
 IMAGE_SIDE_PX = 1_600  # cap on the long side of `images/`, as every metric's
 JPEG_QUALITY = 98
 MODEL_PARTS = ("cameras", "images", "points3D", "frames", "rigs")
 CANT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
-
-
-@contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """A sibling of `out` that becomes `out` when the block ends well and vanishes when not.
-
-    Raises:
-        OutputUnwritable: the place can't be written to, or holds something already.
-        DiskFull
-    """
-    out = out.absolute()
-    part = out.with_name(f".{out.name}.part")
-    with writing(out):
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise OutputUnwritable(f"{out} exists already and isn't empty; choose another folder or remove it.")
-        if part.exists():  # of a killed run
-            shutil.rmtree(part)
-        part.mkdir(parents=True)
-    try:
-        with writing(out):
-            yield part
-            if out.exists():
-                out.rmdir()
-            part.rename(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def place_posed_views(

@@ -12,12 +12,13 @@ from tasks.errors import BadScene
 from tasks.export import pictures, subjects
 from tasks.export.extras import MESH, in_metres, spz_bits
 from tasks.export.extras import read as read_extras
-from tasks.export.folder import new_folder, place, place_posed_views
+from tasks.export.folder import place, place_posed_views
 from tasks.export.manifest import manifest
 from tasks.export.options import ExportRecord, Extras, Progress, ReportContext
 from tasks.export.page import render_page
 from tasks.export.posed import read_model, summarise
 from tasks.export.report import build_report
+from tasks.gaussians.files import new_folder
 from tasks.gaussians.ply import read_ply, write_ply
 from tasks.gaussians.spz import write_spz
 from tasks.gaussians.spz_streams import FRACTIONAL_BITS, fractional_bits

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,32 @@ def writing(path: Path) -> Iterator[None]:
         if known is None:
             raise
         raise known from error
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A sibling of `out` that becomes `out` when the block ends well and vanishes when not.
+
+    Raises:
+        OutputUnwritable: the place can't be written to, or holds something already.
+        DiskFull
+    """
+    out = out.absolute()
+    part = out.with_name(f".{out.name}.part")
+    with writing(out):
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise OutputUnwritable(f"{out} exists already and isn't empty; choose another folder or remove it.")
+        if part.exists():  # of a killed run
+            shutil.rmtree(part)
+        part.mkdir(parents=True)
+    try:
+        with writing(out):
+            yield part
+            if out.exists():
+                out.rmdir()
+            part.rename(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from tasks.errors import MaskModelUnusable, NoSubject
+from tasks.gaussians.files import new_folder
 from tasks.mask import judge
 from tasks.mask.islands import drop_islands
 from tasks.mask.model import check_model, model_sha256
 from tasks.mask.network import Network
 from tasks.mask.options import MaskOptions, MaskRecord
-from tasks.mask.output import fresh_folder
 from tasks.mask.segment import alpha_of, coarse_maps, corrected, read_frame, small, write_mask
 from tasks.mask.steady import steady
 from tasks.mask.turntable import measure_stillness
@@ -70,7 +70,7 @@ def mask(extracted: Path, out: Path, options: MaskOptions, model: Path, progress
         raise MaskModelUnusable(f"{model.name} isn't the file that was asked for; it changed meanwhile: start again.")
     paths, ordered = _read_names(extracted)
     threads = options.num_threads or len(os.sched_getaffinity(0))
-    with fresh_folder(out) as part:
+    with new_folder(out) as part:
         work, masks = part / "work", part / "masks"
         work.mkdir()
         masks.mkdir()

@@ -59,7 +59,7 @@ class Agreement:
 
 @dataclass(frozen=True, kw_only=True)
 class MeshRecord:
-    """What the mesh came to. Lengths are in `unit`.
+    """What the mesh came to; no faces, and None for what is of them, where there was no surface. Lengths are in `unit`.
 
     Attributes:
         unit: "m" when the scene's scale is known, otherwise "scene": the scene's own unit.
@@ -72,12 +72,12 @@ class MeshRecord:
     vertices: int
     faces: int
     unit: Literal["m", "scene"]
-    voxel_size: float
+    voxel_size: float | None
     extent: tuple[float, float, float]
     views: int
     masked: bool
     components_dropped: int
-    between_views: Agreement
+    between_views: Agreement | None
     held_out: Agreement | None
     bytes: int
     seconds: float

@@ -2,19 +2,16 @@
 
 import json
 import math
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.errors import BadOption, BadScene, NoSubject, OutputUnwritable
-from tasks.gaussians.files import writing
+from tasks.errors import BadOption
+from tasks.gaussians.files import new_folder
 from tasks.gaussians.ply import read_ply
 from tasks.mesh.clean import Mesh, clean
 from tasks.mesh.color import vertex_colors
@@ -25,7 +22,7 @@ from tasks.mesh.options import Agreement, MeshOptions, MeshRecord
 from tasks.mesh.raycast import Raycaster
 from tasks.mesh.region import Region, find_region, usual_depths
 from tasks.mesh.require import require
-from tasks.mesh.views import MeshView, evenly, read_views
+from tasks.mesh.views import MeshView, MeshViews, evenly, read_views
 from tasks.mesh.write import write_glb
 from tasks.train.backend import choose_backend
 
@@ -46,77 +43,121 @@ def mesh(
 ) -> MeshRecord:
     """Mesh the scene in `trained/scene.ply` as the cameras of `posed/colmap` see it, into the new folder `out`.
 
-    Writes `mesh.glb` (y up; metres with `metres_per_unit`, otherwise the scene's unit) and `mesh.json`. Only the subject is
-    meshed when `posed/masks` is there. Inputs are read, never changed; `progress` may raise to stop, and then nothing is left.
+    Writes `mesh.glb` (y up; metres with `metres_per_unit`, otherwise the scene's unit) and `mesh.json`; where there is no surface
+    to mesh, the latter alone, with a warning. Only the subject is meshed when `posed/masks` is there. Inputs are read, never
+    changed; `progress` may raise to stop, and then nothing is left.
 
     Raises:
         MeshUnavailable: Open3D or trimesh can't be loaded; checked before anything else.
         BadOption: metres_per_unit is not a sensible positive number.
-        BadScene: the scene can't be read, or shows no surface to the cameras.
+        BadScene: the scene can't be read.
         BadPosedInput: the cameras or masks can't be read.
-        NoSubject: no surface lies within the masks.
         DeviceUnavailable, DiskFull, OutputUnwritable.
     """
     require()
     if metres_per_unit is not None and not NEAR_UNIT[0] < metres_per_unit < NEAR_UNIT[1]:
         raise BadOption(f"metres per unit must be a positive number, not {metres_per_unit}.")
     started = time.perf_counter()
-    with _fresh_folder(out) as part:
+    with new_folder(out) as part:
         progress(0, TOTAL, "reading the scene")
         views = read_views(posed, side_px=options.render_side_px)
-        training = evenly(views.training, options.max_views)
         renderer = DepthRenderer(
             read_ply(trained / "scene.ply"),
             choose_backend(options.device, options.threads),
             antialiased=_antialiased(trained),
         )
-        rendered = _render(renderer, training, lambda i, n: _tell(progress, 0, RENDERED, i, n, "rendering depth"))
-        region = find_region(training, rendered, masked=views.masked)
-        if region is None:
-            raise _nothing(views.masked)
-        near = neighbours(training, usual_depths(rendered))
-        agreed = between_views(training, rendered, near, region.far)
-        maps = consistent(
-            training, rendered, near, lambda i, n: _tell(progress, RENDERED, COMPARED, i, n, "comparing views")
-        )
-        del rendered
-        voxel, blocks = plan_blocks(
-            training, maps, region, voxels_along_side=options.voxels_along_side, max_grid_mb=options.max_grid_mb
-        )
-        if not len(blocks):
-            raise _nothing(views.masked)
-        raw = fuse(
-            training, maps, region, voxel, blocks, lambda i, n: _tell(progress, COMPARED, FUSED, i, n, "fusing depth")
-        )
-        progress(FUSED, TOTAL, "cleaning the mesh")
-        surface, dropped = clean(raw, max_faces=options.max_faces, min_component_part=options.min_component_part)
-        if not len(surface.faces):
-            raise _nothing(views.masked)
-        surface = replace(surface, colors=vertex_colors(surface.vertices, training, maps, voxel))
-        progress(CLEANED, TOTAL, "judging and writing the mesh")
-        held_out = _judge(renderer, evenly(views.held_out, MAX_JUDGED), surface, region, typical_far(region))
-        size = write_glb(part / "mesh.glb", surface, metres_per_unit=metres_per_unit)
-        factor = 1.0 if metres_per_unit is None else metres_per_unit
-        x, y, z = (float(v) for v in factor * (surface.vertices.max(0) - surface.vertices.min(0)))
-        record = MeshRecord(
-            vertices=len(surface.vertices),
-            faces=len(surface.faces),
-            unit="scene" if metres_per_unit is None else "m",
-            voxel_size=voxel * factor,
-            extent=(x, y, z),
-            views=len(training),
-            masked=views.masked,
-            components_dropped=dropped,
-            between_views=agreed,
-            held_out=held_out,
-            bytes=size,
-            seconds=time.perf_counter() - started,
-            warnings=_warnings(agreed, held_out),
-        )
+        try:
+            record = _made(part, views, renderer, options, metres_per_unit, progress)
+        except _NoSurface:  # which is no reason to lose the scene
+            record = _none_made(views, options, metres_per_unit)
+        record = replace(record, seconds=time.perf_counter() - started)
         told = {**asdict(record), "options": asdict(options), "metres_per_unit": metres_per_unit}
         (part / "mesh.json").write_text(json.dumps(told, indent=1, allow_nan=False))
         progress(TOTAL, TOTAL, "mesh done")
     return record
+
+
+class _NoSurface(Exception):
+    """There is nothing to mesh."""
+
+
+def _made(
+    part: Path,
+    views: MeshViews,
+    renderer: DepthRenderer,
+    options: MeshOptions,
+    metres_per_unit: float | None,
+    progress: Progress,
+) -> MeshRecord:
+    """Writes `part/mesh.glb`. Raises _NoSurface."""
+    training = evenly(views.training, options.max_views)
+    rendered = _render(renderer, training, lambda i, n: _tell(progress, 0, RENDERED, i, n, "rendering depth"))
+    region = find_region(training, rendered, masked=views.masked)
+    if region is None:
+        raise _NoSurface
+    near = neighbours(training, usual_depths(rendered))
+    agreed = between_views(training, rendered, near, region.far)
+    maps = consistent(
+        training, rendered, near, lambda i, n: _tell(progress, RENDERED, COMPARED, i, n, "comparing views")
+    )
+    del rendered
+    voxel, blocks = plan_blocks(
+        training, maps, region, voxels_along_side=options.voxels_along_side, max_grid_mb=options.max_grid_mb
+    )
+    if not len(blocks):
+        raise _NoSurface
+    raw = fuse(
+        training, maps, region, voxel, blocks, lambda i, n: _tell(progress, COMPARED, FUSED, i, n, "fusing depth")
+    )
+    progress(FUSED, TOTAL, "cleaning the mesh")
+    surface, dropped = clean(raw, max_faces=options.max_faces, min_component_part=options.min_component_part)
+    if not len(surface.faces):
+        raise _NoSurface
+    surface = replace(surface, colors=vertex_colors(surface.vertices, training, maps, voxel))
+    progress(CLEANED, TOTAL, "judging and writing the mesh")
+    held_out = _judge(renderer, evenly(views.held_out, MAX_JUDGED), surface, region, typical_far(region))
+    size = write_glb(part / "mesh.glb", surface, metres_per_unit=metres_per_unit)
+    factor = 1.0 if metres_per_unit is None else metres_per_unit
+    x, y, z = (float(v) for v in factor * (surface.vertices.max(0) - surface.vertices.min(0)))
+    return MeshRecord(
+        vertices=len(surface.vertices),
+        faces=len(surface.faces),
+        unit="scene" if metres_per_unit is None else "m",
+        voxel_size=voxel * factor,
+        extent=(x, y, z),
+        views=len(training),
+        masked=views.masked,
+        components_dropped=dropped,
+        between_views=agreed,
+        held_out=held_out,
+        bytes=size,
+        seconds=0.0,
+        warnings=_warnings(agreed, held_out),
+    )
+
+
+def _none_made(views: MeshViews, options: MeshOptions, metres_per_unit: float | None) -> MeshRecord:
+    why = (
+        "No surface lies within the masks, so there is no mesh; run without --remove-background."
+        if views.masked
+        else "There is no mesh: the scene shows its cameras no surface that two of them agree on; train longer, or film "
+        "from more sides."
+    )
+    return MeshRecord(
+        vertices=0,
+        faces=0,
+        unit="scene" if metres_per_unit is None else "m",
+        voxel_size=None,
+        extent=(0.0, 0.0, 0.0),
+        views=len(evenly(views.training, options.max_views)),
+        masked=views.masked,
+        components_dropped=0,
+        between_views=None,
+        held_out=None,
+        bytes=0,
+        seconds=0.0,
+        warnings=(why,),
+    )
 
 
 def typical_far(region: Region) -> float:
@@ -161,16 +202,6 @@ def _antialiased(trained: Path) -> bool:
         return False
 
 
-def _nothing(masked: bool) -> Exception:
-    if masked:
-        return NoSubject(
-            "No surface lies within the masks, so there is nothing to mesh; run without --remove-background."
-        )
-    return BadScene(
-        "The scene shows its cameras no surface that two of them agree on; train longer, or film from more sides."
-    )
-
-
 def _warnings(agreed: Agreement, held_out: Agreement | None) -> tuple[str, ...]:
     found = []
     if agreed.coverage < 0.2:
@@ -184,28 +215,3 @@ def _warnings(agreed: Agreement, held_out: Agreement | None) -> tuple[str, ...]:
 
 def _tell(progress: Progress, begin: int, end: int, done: int, total: int, message: str) -> None:
     progress(begin + (end - begin) * done // total, TOTAL, f"{message}, view {done} of {total}")
-
-
-@contextmanager
-def _fresh_folder(out: Path) -> Iterator[Path]:
-    """A sibling of `out` that becomes `out` when all went well and vanishes when not.
-
-    Raises DiskFull, OutputUnwritable.
-    """
-    part: Path | None = None
-    try:
-        with writing(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            if out.exists() and (not out.is_dir() or any(out.iterdir())):
-                raise OutputUnwritable(f"{out} exists already and isn't empty; choose another folder or remove it.")
-            part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        with writing(out):
-            yield part
-            part.chmod(0o755)
-            if out.exists():
-                out.rmdir()
-            part.rename(out)
-        part = None
-    finally:
-        if part is not None:
-            shutil.rmtree(part, ignore_errors=True)
