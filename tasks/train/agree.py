@@ -37,7 +37,7 @@ ROUNDS = 4
 LEAST_ALPHA = 0.05  # where the scene is emptier than that, there is no subject
 LEAST_WEIGHT = 0.02  # of a view in the vote
 VOTE_CONTRAST = 2.0  # about one half: the vote's edge is as soft as the small scene, its subject need not be
-EDGE_PART = 0.01  # of the long side: how far a mask's own edge may be from that of the vote
+EDGE_PART = 0.004  # of the long side: how far a mask's own edge may be from that of the vote
 DISAGREEMENT = (
     0.12,
     0.3,

@@ -21,7 +21,7 @@ from tasks.train.optimizer import Optimizer, make_leaves
 from tasks.train.options import TrainOptions
 from tasks.train.parameters import NAMES, Parameters, initial_parameters
 from tasks.train.recipe import Recipe
-from tasks.train.subject import over_random_ground, premultiplied_subject
+from tasks.train.subject import over_changing_ground, premultiplied_subject
 
 STEP_WINDOW = 100  # steps whose median is the time per step
 HISTORY_EVERY = 50  # steps between two entries of the history
@@ -231,7 +231,7 @@ def fit(
         truth, viewmat, K = views[index]
         alpha = ground = None
         if views.masked:
-            truth, alpha, ground = over_random_ground(truth, state.generator)
+            truth, alpha, ground = over_changing_ground(truth, recipe.black_ground, state.generator)
         height, width, _ = truth.shape
         scales, opacities = torch.exp(params.scales), torch.sigmoid(params.opacities)
         images, alphas, meta = backend.rasterization(

@@ -51,7 +51,10 @@ class Recipe:
     densify_times: int = 40
     noise: float = 5e5
     fixed_dilation: float | None = None
-    alpha_weight: float = 0.1  # of the error of alpha where a subject is trained alone
+    alpha_weight: float = 0.5  # of the error of alpha where a subject is trained alone
+    black_ground: float = (
+        0.75  # part of these steps with the subject before black; before a random colour in the others
+    )
     hull: float = 0.5  # part of the views that must have a Gaussian within their grown masks; fewer, and it goes
     volume_inside: float = 0.97  # part of the volume that is inside at the end, by the masks of the training views
     least_shown_px: float = 0.5  # what colours less in all training views together (400 px) is haze

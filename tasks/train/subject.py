@@ -48,15 +48,18 @@ def layers(photo: NDArray[np.uint8], mask: NDArray[np.uint8]) -> tuple[NDArray[n
     return front, back
 
 
-def over_random_ground(
+def over_changing_ground(
     picture: torch.Tensor,  # (H, W, 4) premultiplied colour and alpha
+    black_part: float,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The subject before a uniform random colour (H, W, 3), its alpha (H, W, 1) and that colour (3,).
+    """The subject before a uniform colour (H, W, 3), its alpha (H, W, 1) and that colour (3,): mostly black, else random.
 
-    A background that is another one at every step can't be learnt.
+    It is black in `black_part` of all cases. A ground that changes can't be learnt. One that changes at every step makes the colours restless, which costs more within
+    the subject than it gains at its edge (benchmarks/RESULTS.md).
     """
-    color = torch.rand(3, generator=generator, device=picture.device)
+    drawn = torch.rand(4, generator=generator, device=picture.device)
+    color = drawn[:3] * (drawn[3] >= black_part)
     alpha = picture[..., 3:]
     return picture[..., :3] + (1 - alpha) * color, alpha, color
 
