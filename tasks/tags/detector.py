@@ -19,12 +19,10 @@ SMALL_FAMILY = "tag16h5"
 class TagDetector:
     """Reads the tags of one family in gray pictures. Not for use by several threads at once; see `tag_detector`."""
 
-    def __init__(self, family_name: str, *, num_threads: int, quad_decimate: float) -> None:
+    def __init__(self, family_name: str) -> None:
         many = family(family_name).count > MANY_TAGS
         first = SMALL_FAMILY if many else family_name
-        self._detector: Any = pupil_apriltags.Detector(
-            families=first, nthreads=num_threads, quad_decimate=quad_decimate
-        )
+        self._detector: Any = pupil_apriltags.Detector(families=first, nthreads=1, quad_decimate=1.0)
         if many:
             self._forget_families()
             create = getattr(self._detector.libc, f"{family_name}_create")
@@ -53,18 +51,19 @@ class TagDetector:
 
 
 @contextmanager
-def tag_detector(family_name: str, *, num_threads: int = 1, quad_decimate: float = 1.0) -> Iterator[TagDetector]:
-    """A detector for the block.
+def tag_detector(family_name: str) -> Iterator[TagDetector]:
+    """A detector for the block, at the pictures' full size.
+
+    It has one thread: with threads of its own the library crashed half of the processes that opened and closed forty of them
+    (pupil-apriltags 1.0.4.post11), with one thread none. Several threads need a detector each; those don't disturb one another.
 
     Args:
         family_name: one of `tasks.tags.families.FAMILIES`.
-        num_threads: the detector's own worker threads.
-        quad_decimate: squares are looked for in pictures smaller by this factor.
 
     Raises:
         BadOption: there is no such family.
     """
-    detector = TagDetector(family_name, num_threads=num_threads, quad_decimate=quad_decimate)
+    detector = TagDetector(family_name)
     try:
         yield detector
     finally:

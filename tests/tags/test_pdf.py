@@ -14,7 +14,7 @@ from tests.tags.drawing import black_rectangles_mm, page_size_mm, rasterise
 def sides_mm(document: bytes, name: str, pixels_per_mm: float = 6.0) -> dict[int, np.ndarray]:
     """By id the four distances between neighbouring detected corners, as measured on the drawn pages."""
     found = {}
-    with tag_detector(name, num_threads=2) as detector:
+    with tag_detector(name) as detector:
         for rectangles in black_rectangles_mm(document):
             page = rasterise(rectangles, page_size_mm(document), pixels_per_mm)
             for tag in detector.detect(page):
