@@ -55,8 +55,8 @@ def over_changing_ground(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The subject before a uniform colour (H, W, 3), its alpha (H, W, 1) and that colour (3,): mostly black, else random.
 
-    It is black in `black_part` of all cases. A ground that changes can't be learnt. One that changes at every step makes the colours restless, which costs more within
-    the subject than it gains at its edge (benchmarks/RESULTS.md).
+    It is black in `black_part` of all cases. A ground that changes can't be learnt; one that changes at every step makes the
+    colours restless, which costs more within the subject than it gains at its edge (benchmarks/RESULTS.md).
     """
     drawn = torch.rand(4, generator=generator, device=picture.device)
     color = drawn[:3] * (drawn[3] >= black_part)

@@ -99,7 +99,10 @@ def prepare_subject(
 def _write_agreed(
     dataset: Dataset, out: Path, key: str, options: TrainOptions, backend: Backend, progress: Progress
 ) -> dict[str, float]:
-    agreement = agree(dataset, options, backend, progress)
+    def part(done: int, total: int, _message: str) -> None:
+        progress(0, options.steps, f"making the masks agree, {100 * done // max(1, total)} %")
+
+    agreement = agree(dataset, options, backend, part)
     partial = out / f"{FOLDER}.partial"
     for folder in (partial, out / FOLDER):
         shutil.rmtree(folder, ignore_errors=True)
