@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import pytest
 
 from tasks.errors import BadPosedInput, NoSubject
 from tasks.gaussians.ply import read_ply
+from tasks.train import agree
 from tasks.train.options import TrainOptions
 from tasks.train.step import train
 from tasks.train.subject import NEUTRAL_GROUND
@@ -31,6 +33,15 @@ def options(**changes) -> TrainOptions:
 
 def silent(done: int, total: int, message: str) -> None:
     pass
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_scout() -> Iterator[None]:
+    """The scene that masks are put to the vote in is as small as these pictures; at its usual size it takes most of a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(agree, "SCOUT_STEPS", 250)
+        patch.setattr(agree, "SCOUT_GAUSSIANS", 2_000)
+        yield
 
 
 @pytest.fixture(scope="module")
