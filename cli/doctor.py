@@ -176,9 +176,8 @@ def _heic() -> Finding:
 
 
 def _masks() -> Finding:
-    from tasks.mask.model import check_model, find_model
-
     from tasks.errors import MachineError
+    from tasks.mask.model import check_model, find_model
 
     home = os.environ.get("REMBG_HOME")
     try:
@@ -190,9 +189,8 @@ def _masks() -> Finding:
 
 
 def _mesh() -> Finding:
-    from tasks.mesh.require import require
-
     from tasks.errors import MeshUnavailable
+    from tasks.mesh.require import require
 
     try:
         require()
