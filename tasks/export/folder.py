@@ -23,6 +23,7 @@ def place_posed_views(
     model: pycolmap.Reconstruction,
     *,
     link: bool,
+    masks: Path | None = None,
     write_model: bool = False,
     progress: Callable[[int, int], None],
 ) -> int:
@@ -35,6 +36,7 @@ def place_posed_views(
         posed: has `images/` and `colmap/`.
         out: an existing folder.
         model: `posed/colmap`, with poses.
+        masks: of the views, by name as PNG; None: there are none.
         write_model: the model is not any more what `posed/colmap` holds.
         link: files may share their bytes with the input. Not for a client's own folder: what is edited in the result
             must not change there.
@@ -60,7 +62,8 @@ def place_posed_views(
             _write_scaled(source, target, large[camera_of[name]], name)
         else:
             place(source, target, link=link)
-        _place_mask(posed, out, name, large.get(camera_of[name]), link=link)
+        if masks is not None:
+            _place_mask(masks, out, name, large.get(camera_of[name]), link=link)
         progress(number + 1, len(names))
     (out / "colmap").mkdir()
     if large or write_model:
@@ -113,10 +116,10 @@ def rescale(model: pycolmap.Reconstruction, sizes: dict[int, tuple[int, int]]) -
                 point.xy = point.xy * factors[image.camera_id]
 
 
-def _place_mask(posed: Path, out: Path, name: str, size: tuple[int, int] | None, *, link: bool) -> None:
+def _place_mask(masks: Path, out: Path, name: str, size: tuple[int, int] | None, *, link: bool) -> None:
     """The mask of a view, where it has one, in the size of the view."""
     relative = str(Path(name).with_suffix(".png"))
-    source, target = inside(posed / "masks", relative), inside(out / "masks", relative)
+    source, target = inside(masks, relative), inside(out / "masks", relative)
     if not source.is_file():
         return
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -80,6 +80,7 @@ def export(
             folder,
             model,
             link=link,
+            masks=_masks(trained, posed),
             write_model=factor is not None,
             progress=lambda done, total: progress(5 + 40 * done // total, TOTAL, f"image {done} of {total}"),
         )
@@ -154,6 +155,11 @@ def _warnings(bits: int) -> list[str]:
         f"The scene is so large that scene.spz holds positions in steps of {2.0**-bits:g} units only; "
         "use scene.ply where that matters."
     ]
+
+
+def _masks(trained: Path, posed: Path) -> Path | None:
+    """Those that training made agree and its figures are about, else those of the views; None: the background is there."""
+    return next((folder / "masks" for folder in (trained, posed) if (folder / "masks").is_dir()), None)
 
 
 def _read_sfm(path: Path) -> Mapping[str, Any] | None:

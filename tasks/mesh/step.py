@@ -44,8 +44,8 @@ def mesh(
     """Mesh the scene in `trained/scene.ply` as the cameras of `posed/colmap` see it, into the new folder `out`.
 
     Writes `mesh.glb` (y up; metres with `metres_per_unit`, otherwise the scene's unit) and `mesh.json`; where there is no surface
-    to mesh, the latter alone, with a warning. Only the subject is meshed when `posed/masks` is there. Inputs are read, never
-    changed; `progress` may raise to stop, and then nothing is left.
+    to mesh, the latter alone, with a warning. Only the subject is meshed when `trained/masks` or `posed/masks` is there. Inputs
+    are read, never changed; `progress` may raise to stop, and then nothing is left.
 
     Raises:
         MeshUnavailable: Open3D or trimesh can't be loaded; checked before anything else.
@@ -60,7 +60,7 @@ def mesh(
     started = time.perf_counter()
     with new_folder(out) as part:
         progress(0, TOTAL, "reading the scene")
-        views = read_views(posed, side_px=options.render_side_px)
+        views = read_views(posed, side_px=options.render_side_px, masks=_agreed_masks(trained))
         renderer = DepthRenderer(
             read_ply(trained / "scene.ply"),
             choose_backend(options.device, options.threads),
@@ -192,6 +192,11 @@ def _inside(view: MeshView, depth: NDArray[np.float32], region: Region) -> NDArr
     pose = view.viewmat.astype(np.float64)
     world = (points_in_camera(depth, view.K) - pose[:3, 3]) @ pose[:3, :3]
     return np.all((world >= region.low) & (world <= region.high), axis=-1)
+
+
+def _agreed_masks(trained: Path) -> Path | None:
+    """The masks that training made agree, where a subject was trained alone."""
+    return trained / "masks" if (trained / "masks").is_dir() else None
 
 
 def _antialiased(trained: Path) -> bool:

@@ -61,12 +61,12 @@ class MeshViews:
     masked: bool
 
 
-def read_views(posed: Path, *, side_px: int) -> MeshViews:
-    """The cameras of `posed/colmap`, and their masks where `posed/masks` is there.
+def read_views(posed: Path, *, side_px: int, masks: Path | None = None) -> MeshViews:
+    """The cameras of `posed/colmap`, and their masks where `posed/masks` is there; `masks` is another folder of them to take instead.
 
     Raises BadPosedInput when the model can't be read, isn't PINHOLE, or has fewer than three views.
     """
-    _, read = read_posed(posed)
+    _, read = read_posed(posed, masks)
     views = []
     for view in read:
         factor = min(1.0, side_px / max(view.width, view.height))

@@ -203,3 +203,17 @@ def test_a_subject_is_compared_with_the_photo_without_its_background(tmp_path: P
     assert one.difference == data_uri(heat(np.zeros((40, 60), np.float32)))
     (other,) = comparisons(tmp_path / "images", tmp_path / "renders", ["a.png"])
     assert other.difference != one.difference
+
+
+def test_the_masks_that_training_made_agree_go_before_those_of_the_views(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    trained, posed = folders
+    for folder, value in ((posed, 10), (trained, 200)):
+        (folder / "masks").mkdir()
+        for name in NAMES:
+            cv2.imwrite(str((folder / "masks" / name).with_suffix(".png")), np.full((48, 64), value, np.uint8))
+    export(trained, posed, tmp_path / "out", context(), quiet)
+    shown = cv2.imread(str((tmp_path / "out" / "masks" / NAMES[3]).with_suffix(".png")), cv2.IMREAD_GRAYSCALE)
+    assert shown is not None
+    assert (shown == 200).all()

@@ -150,9 +150,14 @@ def test_metres_and_unit_change_nothing_but_the_size(tmp_path: Path) -> None:
 SMALL = MeshOptions(max_faces=4_000, voxels_along_side=64, render_side_px=112, threads=2)
 
 
-def test_masks_leave_the_subject_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("agreed", [False, True])
+def test_masks_leave_the_subject_alone(tmp_path: Path, agreed: bool) -> None:
+    """Those of the views, or, going before them, those that training made agree."""
     folders = write_folders(tmp_path, gaussians(ball_cover(0.06), wall_cover()), around(20))
     write_masks(folders.posed, lambda points: points[:, 1] < 0.0)  # the upper half alone
+    if agreed:
+        (folders.posed / "masks").rename(folders.trained / "masks")
+        write_masks(folders.posed, None)
     record = mesh(folders.trained, folders.posed, tmp_path / "mesh", SMALL, silent)
     found = read(tmp_path / "mesh/mesh.glb")
     assert record.masked
