@@ -77,6 +77,8 @@ class _Run:
         model = _mask_model(options) if options.remove_background else None
         if options.mesh:
             _require_mesh()
+        if options.apriltag_size_mm is not None:
+            _scale_options(options)  # a family that there isn't
         if inputs.posed is not None:
             posed = inputs.posed.absolute()
             posed_digest = digest.of_folder_parts(posed, ("images", "colmap", "masks"))

@@ -26,6 +26,7 @@ from tasks.process.outputs import FREE_BYTES_NEEDED, output_errors
 
 WORK_NAME = ".splatflow"
 RESULT_MARK = "report.json"
+OPTIONAL = ("masks/", "mesh.glb")  # what not every result has, as its report names it
 CHECKPOINT = "checkpoint.pt"
 
 
@@ -138,6 +139,8 @@ class Workspace:
         if not staged.is_dir():
             return
         replaced.mkdir(exist_ok=True)
+        for name in self._not_in_this_result(staged):
+            remove(self.out / name)
         # The old report goes first and the new one comes last: a folder with a report is always a whole result.
         if (staged / RESULT_MARK).exists() and (self.out / RESULT_MARK).exists():
             (self.out / RESULT_MARK).replace(replaced / RESULT_MARK)
@@ -149,6 +152,14 @@ class Workspace:
             entry.rename(target)
         remove(staged)
         remove(replaced)
+
+    def _not_in_this_result(self, staged: Path) -> list[str]:
+        """What an earlier result had and this one has not. By the report, which moves last, and not by what is still staged."""
+        try:
+            files = json.loads((staged / RESULT_MARK).read_text())["files"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+        return [name for name in OPTIONAL if name not in files]
 
     def clean_up_after(self, error: BaseException) -> None:
         """Leaves nothing half-written; an earlier run's result and finished steps stay as they were.

@@ -26,6 +26,7 @@ from tasks.mask.task import require as require_mask_model
 from tasks.mesh.task import mesh
 from tasks.mesh.task import require as require_mesh
 from tasks.process import device
+from tasks.scale.task import require as require_tags
 from tasks.scale.task import scale
 from tasks.service.heart import Heart
 from tasks.service.patience import patiently
@@ -55,6 +56,7 @@ def reconstruct(job_id: str) -> State[Any] | None:
         with _run_of(UUID(job_id)) as run:
             require_mask_model(run)
             require_mesh(run)
+            require_tags(run)
             extracted = _step(run, extract)
             masked = _step(run, mask, extracted)
             posed = _step(run, sfm, extracted, masked)

@@ -15,6 +15,16 @@ def options_of(run: JobRun) -> ScaleOptions:
     return ScaleOptions(tag_size_mm=run.job.apriltag_size_mm, family=run.settings.apriltag_family)
 
 
+def require(run: JobRun) -> None:
+    """Looks at what was asked for, before any other work is done.
+
+    Raises:
+        BadOption: the deployment names a family of tags that there isn't.
+    """
+    if run.job.apriltag_size_mm is not None:
+        options_of(run)
+
+
 def identity(run: JobRun, posed: StepReference) -> str:
     """By the posed views and the tags."""
     if run.job.apriltag_size_mm is None:

@@ -28,6 +28,10 @@ class Record:
     frames_given: int = 8
     frames_registered: int = 8
     num_gaussians: int = 1234
+    coverage: float = 0.3
+    metres_per_unit: float = 0.5
+    relative_uncertainty: float = 0.002
+    faces: int = 70
     warnings: tuple[str, ...] = ()
 
 
@@ -38,8 +42,45 @@ def extract(source: Path, out: Path, options: Any, progress: Callable[[int, int,
     return Record()
 
 
-def reconstruct(extracted: Path, out: Path, options: Any, progress: Callable[[int, int, str], None]) -> Record:
+def mask(extracted: Path, out: Path, options: Any, model: Path, progress: Callable[[int, int, str], None]) -> Record:
+    _act("mask", out, progress)
+    out.mkdir()
+    (out / "mask.json").write_text(f"{(extracted / 'frames.txt').read_text()} {options.model} {model.name}")
+    return Record()
+
+
+def scale(posed: Path, out: Path, options: Any, progress: Callable[[int, int, str], None]) -> Record:
+    _act("scale", out, progress)
+    out.mkdir()
+    (out / "scale.json").write_text(json.dumps({"metres_per_unit": options.tag_size_mm / 1000}))
+    return Record()
+
+
+def mesh(
+    trained: Path,
+    posed: Path,
+    out: Path,
+    options: Any,
+    progress: Callable[[int, int, str], None],
+    metres_per_unit: float | None,
+) -> Record:
+    _act("mesh", out, progress)
+    _note(f"mesh in {metres_per_unit}")
+    out.mkdir()
+    (out / "mesh.glb").write_text((trained / "scene.ply").read_text())
+    return Record()
+
+
+def reconstruct(
+    extracted: Path,
+    out: Path,
+    options: Any,
+    progress: Callable[[int, int, str], None],
+    masks: Path | None = None,
+) -> Record:
     _act("sfm", out, progress)
+    if masks is not None:
+        _note(f"sfm with {(masks / 'mask.json').read_text()}")
     (out / "images").mkdir(parents=True)
     (out / "colmap").mkdir()
     (out / "images" / "a.jpg").write_text((extracted / "frames.txt").read_text())
@@ -67,14 +108,22 @@ def train(posed: Path, out: Path, options: Any, progress: Callable[[int, int, st
     return Record()
 
 
-def export(trained: Path, posed: Path, out: Path, context: Any, progress: Callable[[int, int, str], None]) -> Record:
+def export(
+    trained: Path, posed: Path, out: Path, context: Any, progress: Callable[[int, int, str], None], *, extras: Any
+) -> Record:
     del posed
     out.mkdir()
+    if extras.mesh is not None:
+        (out / "mesh.glb").write_text((extras.mesh / "mesh.glb").read_text())
+    if extras.scale is not None:
+        _note(f"export with {(extras.scale / 'scale.json').read_text()}")
     (out / "scene.ply").write_text((trained / "scene.ply").read_text())
     _act("export", out, progress)
     (out / "images").mkdir()
     (out / "images" / "a.jpg").write_text("a")
-    (out / "report.json").write_text(json.dumps({"context": str(type(context)), "warnings": ["mind the gap"]}))
+    files = {path.name: {} for path in out.iterdir()}
+    report = {"context": str(type(context)), "warnings": ["mind the gap"], "files": files}
+    (out / "report.json").write_text(json.dumps(report))
     return Record()
 
 
@@ -119,8 +168,11 @@ def main() -> None:
     from cli import main as command
     from cli import pipeline
 
-    for step, function in (("EXTRACT", "extract"), ("SFM", "reconstruct"), ("TRAIN", "train"), ("EXPORT", "export")):
-        setattr(pipeline, step, f"tests.cli.stand_ins:{function}")
+    for function in ("extract", "mask", "sfm", "scale", "train", "mesh", "export"):
+        name = "reconstruct" if function == "sfm" else function
+        setattr(pipeline, function.upper(), f"tests.cli.stand_ins:{name}")
+    if "STAND_IN_MODEL" in os.environ:  # instead of a network
+        pipeline._mask_model = lambda _options: Path(os.environ["STAND_IN_MODEL"])
     command.main()
 
 

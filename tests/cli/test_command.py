@@ -52,7 +52,19 @@ def test_version_and_help(splatflow: Command) -> None:
 def test_doctor_tells_what_each_finding_means(splatflow: Command) -> None:
     found = json.loads(splatflow.run("doctor", "--json").stdout)
     by_name = {finding["name"]: finding for finding in found}
-    assert {"Python", "compiler", "cores", "SIMD", "memory", "CUDA", "video", "HEIC", "disk"} == by_name.keys()
+    assert {
+        "Python",
+        "compiler",
+        "cores",
+        "SIMD",
+        "memory",
+        "CUDA",
+        "video",
+        "HEIC",
+        "masks",
+        "mesh",
+        "disk",
+    } == by_name.keys()
     assert all(finding["meaning"] and finding["state"] in ("ok", "note", "missing") for finding in found)
     assert by_name["SIMD"]["value"] in ("avx512", "avx2", "portable", "neon")
     plain = splatflow.run("doctor")
