@@ -4,6 +4,7 @@ rembg stretches every answer from 0 to 1, so that a frame without a subject beco
 probabilities are kept. Its way to prepare a picture is rembg's, model by model.
 """
 
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -47,7 +48,11 @@ class Network:
         Raises: MaskModelUnusable, BadOption.
         """
         import onnxruntime
-        from rembg.sessions import sessions  # takes a second
+
+        with warnings.catch_warnings():
+            # Numba, below rembg's matting, which isn't used here, may find a TBB on the system that is too old for it.
+            warnings.filterwarnings("ignore", message=".*TBB threading layer")
+            from rembg.sessions import sessions  # takes a second
 
         self.side = side_of(name)
         base = sessions[name]
