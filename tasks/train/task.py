@@ -56,8 +56,11 @@ def train(run: JobRun, posed: StepReference) -> StepReference:
 
 
 def _previews(run: JobRun) -> Watch:
-    """Puts every new preview of the half-made scene into the store."""
+    """Puts every new preview of the half-made scene into the store, and takes the last but one out: to the last one somebody
+    may be on the way.
+    """
     shown = ""
+    replaced: list[str] = []
 
     def watch(part: Path, _done: int, _total: int) -> None:
         nonlocal shown
@@ -71,7 +74,9 @@ def _previews(run: JobRun) -> Watch:
             run.put(key, part / "previews" / newest, "image/jpeg")
             before = run.attempt.preview(key)
             if before and before != key:
-                run.objects.delete([before])
+                replaced.append(before)
+            if len(replaced) > 1:
+                run.objects.delete([replaced.pop(0)])
         except TransientError as error:  # the next one is as good; the training need not stop for that
             run.log.warning("A preview was not stored: %s", error)
 
