@@ -10,6 +10,7 @@ import cv2
 import pycolmap
 
 from tasks.errors import BadPosedInput
+from tasks.geometry.posed import mask_name
 
 IMAGE_SIDE_PX = 1_600  # cap on the long side of `images/`, as every metric's
 JPEG_QUALITY = 98
@@ -118,7 +119,7 @@ def rescale(model: pycolmap.Reconstruction, sizes: dict[int, tuple[int, int]]) -
 
 def _place_mask(masks: Path, out: Path, name: str, size: tuple[int, int] | None, *, link: bool) -> None:
     """The mask of a view, where it has one, in the size of the view."""
-    relative = str(Path(name).with_suffix(".png"))
+    relative = mask_name(name)
     source, target = inside(masks, relative), inside(out / "masks", relative)
     if not source.is_file():
         return

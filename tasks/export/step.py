@@ -22,6 +22,7 @@ from tasks.gaussians.files import new_folder
 from tasks.gaussians.ply import read_ply, write_ply
 from tasks.gaussians.spz import write_spz
 from tasks.gaussians.spz_streams import FRACTIONAL_BITS, fractional_bits
+from tasks.geometry.posed import masks_in_force
 
 TOTAL = 100
 COARSE_BITS = 9  # under so many fractional bits scene.spz is visibly coarser than scene.ply
@@ -80,7 +81,7 @@ def export(
             folder,
             model,
             link=link,
-            masks=_masks(trained, posed),
+            masks=masks_in_force(trained, posed),
             write_model=factor is not None,
             progress=lambda done, total: progress(5 + 40 * done // total, TOTAL, f"image {done} of {total}"),
         )
@@ -155,11 +156,6 @@ def _warnings(bits: int) -> list[str]:
         f"The scene is so large that scene.spz holds positions in steps of {2.0**-bits:g} units only; "
         "use scene.ply where that matters."
     ]
-
-
-def _masks(trained: Path, posed: Path) -> Path | None:
-    """Those that training made agree and its figures are about, else those of the views; None: the background is there."""
-    return next((folder / "masks" for folder in (trained, posed) if (folder / "masks").is_dir()), None)
 
 
 def _read_sfm(path: Path) -> Mapping[str, Any] | None:

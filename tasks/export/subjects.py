@@ -8,6 +8,7 @@ import numpy as np
 
 from tasks.export.folder import inside
 from tasks.export.pictures import Picture, data_uri, read, read_alpha, scaled
+from tasks.geometry.posed import mask_name
 
 MOST = 12  # spread over the clip
 SIDE_PX = 240
@@ -35,7 +36,7 @@ def cut_outs(images: Path, masks: Path, names: Sequence[str]) -> list[CutOut]:
     found = []
     for index in np.unique(np.linspace(0, len(names) - 1, min(MOST, len(names))).round().astype(int)):
         name = names[int(index)]
-        photo, alpha = read(inside(images, name)), read_alpha(inside(masks, str(Path(name).with_suffix(".png"))))
+        photo, alpha = read(inside(images, name)), read_alpha(inside(masks, mask_name(name)))
         if photo is None or alpha is None or alpha.shape != photo.shape[:2]:
             continue
         small = scaled(darkened(photo, alpha), SIDE_PX)

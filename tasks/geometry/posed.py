@@ -40,6 +40,11 @@ def mask_name(image_name: str) -> str:
     return Path(image_name).with_suffix(".png").as_posix()
 
 
+def masks_in_force(trained: Path, posed: Path) -> Path | None:
+    """The folder of masks that training made agree, else that of the views; None where the background is kept."""
+    return next((folder / "masks" for folder in (trained, posed) if (folder / "masks").is_dir()), None)
+
+
 def read_posed(posed: Path, masks: Path | None = None) -> tuple[pycolmap.Reconstruction, list[PosedView]]:
     """The model in `posed/colmap` and its posed views, by name.
 

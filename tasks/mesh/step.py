@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tasks.errors import BadOption
 from tasks.gaussians.files import new_folder
 from tasks.gaussians.ply import read_ply
+from tasks.geometry.posed import masks_in_force
 from tasks.mesh.clean import Mesh, clean
 from tasks.mesh.color import vertex_colors
 from tasks.mesh.consistency import agreement, between_views, consistent, neighbours
@@ -60,7 +61,7 @@ def mesh(
     started = time.perf_counter()
     with new_folder(out) as part:
         progress(0, TOTAL, "reading the scene")
-        views = read_views(posed, side_px=options.render_side_px, masks=_agreed_masks(trained))
+        views = read_views(posed, side_px=options.render_side_px, masks=masks_in_force(trained, posed))
         renderer = DepthRenderer(
             read_ply(trained / "scene.ply"),
             choose_backend(options.device, options.threads),
@@ -192,11 +193,6 @@ def _inside(view: MeshView, depth: NDArray[np.float32], region: Region) -> NDArr
     pose = view.viewmat.astype(np.float64)
     world = (points_in_camera(depth, view.K) - pose[:3, 3]) @ pose[:3, :3]
     return np.all((world >= region.low) & (world <= region.high), axis=-1)
-
-
-def _agreed_masks(trained: Path) -> Path | None:
-    """The masks that training made agree, where a subject was trained alone."""
-    return trained / "masks" if (trained / "masks").is_dir() else None
 
 
 def _antialiased(trained: Path) -> bool:
