@@ -24,6 +24,9 @@ FILES = {  # what can be downloaded of a job, where it has it: kind -> file and 
     "colmap": ("colmap.zip", "application/zip"),
     "camera": ("camera.json", "application/json"),
     "glb": ("mesh.glb", "model/gltf-binary"),
+    "mp4": ("turntable.mp4", "video/mp4"),
+    "poster": ("poster.jpg", "image/jpeg"),
+    "views": ("views.zip", "application/zip"),
 }
 MAX_KEY_BYTES = 1024  # what S3 allows
 MAX_SEGMENT_BYTES = 255  # what file systems allow

@@ -97,6 +97,7 @@ class Job(SQLModel, table=True):
     apriltag_size_mm: float | None = None
     remove_background: bool = False
     mesh: bool = False
+    turntable: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     camera_type: str | None = None
     max_frames: int | None = None
     train_side_px: int | None = None
