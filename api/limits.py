@@ -28,8 +28,8 @@ class Limiter:
 
     def __init__(self, settings: Settings) -> None:
         self._default = {READ: settings.limit_read, WRITE: settings.limit_write, SUBMIT: settings.limit_submit}
-        self._failed = settings.limit_failed_keys
-        for text in (*self._default.values(), self._failed):
+        self._failed, self._pages = settings.limit_failed_keys, settings.limit_pages
+        for text in (*self._default.values(), self._failed, self._pages):
             parse_limit(text)
         self._windows = Windows()
 
@@ -60,6 +60,14 @@ class Limiter:
             ApiError: 429; there were too many from this address. Its good keys go on working.
         """
         self._count(("failed", address), parse_limit(self._failed))
+
+    def count_page(self, address: str) -> None:
+        """Counts a look at a scene's page, for which no key is asked.
+
+        Raises:
+            ApiError: 429; there were too many from this address.
+        """
+        self._count(("pages", address), parse_limit(self._pages))
 
     def _count(self, who: Hashable, limit: RateLimitItem) -> dict[str, str]:
         seconds = limit.get_expiry()

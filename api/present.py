@@ -30,12 +30,13 @@ def status_of(job: Any) -> str:
             return "Not found"
 
 
-def detail(job: Any, *, remaining_seconds: int | None) -> dict[str, Any]:
+def detail(job: Any, *, remaining_seconds: int | None, viewer_url: str | None) -> dict[str, Any]:
     """The job's detail, in JSON's types.
 
     Args:
         job: a job's row.
         remaining_seconds: the estimate for it, see `api.estimate`.
+        viewer_url: of its page, see `api.links`.
     """
     finished = job.state == FINISHED
     files = job.files if finished else {}
@@ -70,13 +71,13 @@ def detail(job: Any, *, remaining_seconds: int | None) -> dict[str, Any]:
         "files": {kind: {"bytes": file.get("bytes", 0), "sha256": file.get("sha256")} for kind, file in files.items()},
         "started_at": instant(job.started_at),
         "finished_at": instant(job.finished_at),
-        "viewer_url": None,
+        "viewer_url": viewer_url,
     }
 
 
 def submitted(job: Any) -> dict[str, Any]:
-    """The answer to the submit that made this job."""
-    return {"success": True, **detail(job, remaining_seconds=None), "status": "queued"}
+    """The answer to the submit that made this job; it is kept, so the link, which may be signed, comes in later."""
+    return {"success": True, **detail(job, remaining_seconds=None, viewer_url=None), "status": "queued"}
 
 
 def entry(job_id: UUID, title: str) -> dict[str, Any]:

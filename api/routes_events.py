@@ -13,8 +13,8 @@ from api.auth import require, secret_of
 from api.errors import ApiError
 from api.events_hub import EventsHub
 from api.limits import READ
-from api.routes_jobs import look_up
-from api.routing import BASE, JobId, job_id_of, refusals
+from api.routes_jobs import detail_of, look_up
+from api.routing import BASE, JobId, base_url, job_id_of, refusals
 from api.service import service_of
 from api.trace import trace_of
 from storage import accounts
@@ -41,7 +41,7 @@ STREAM = {
 async def events(request: Request, job_id: JobId) -> Response:
     """Follow a job: an event on every change, until it has ended or is deleted."""
     principal, service = await require(request, READ), service_of(request)
-    identity, secret = job_id_of(job_id), secret_of(request)
+    identity, secret, base = job_id_of(job_id), secret_of(request), base_url(request)
     first = await service.look(lambda: look_up(service, principal.account_id, identity))
 
     def look_again() -> Any:
@@ -56,7 +56,7 @@ async def events(request: Request, job_id: JobId) -> Response:
         return await service.do(look_again)
 
     def shown(job: Any) -> dict[str, Any]:
-        return present.detail(job, remaining_seconds=service.estimates.of(job))
+        return detail_of(service, job, base)
 
     if trace_of(request.scope).head:
         return Response(media_type="text/event-stream")

@@ -15,7 +15,7 @@ from api.job_query import PARAMETERS, read_query
 from api.json_body import read_body, read_object
 from api.json_response import JsonResponse
 from api.limits import READ, WRITE
-from api.routing import BASE, JobId, body_of, job_id_of, refusals
+from api.routing import BASE, JobId, base_url, body_of, job_id_of, refusals
 from api.schemas import UpdateRequest
 from api.service import Service, service_of
 from api.text import shown
@@ -50,7 +50,12 @@ async def list_jobs(request: Request) -> Response:
 async def get_job(request: Request, job_id: JobId) -> Response:
     """Get a job: its status, progress, options and results."""
     principal, service = await require(request, READ), service_of(request)
-    return JsonResponse(await service.look(lambda: detail_of(service, principal.account_id, job_id_of(job_id))))
+    base = base_url(request)
+
+    def work() -> dict[str, Any]:
+        return detail_of(service, look_up(service, principal.account_id, job_id_of(job_id)), base)
+
+    return JsonResponse(await service.look(work))
 
 
 @router.patch(
@@ -59,7 +64,7 @@ async def get_job(request: Request, job_id: JobId) -> Response:
 async def update_job(request: Request, job_id: JobId) -> Response:
     """Change title, public or camera_data. Read-only fields of the detail are ignored."""
     principal, service = await require(request, WRITE), service_of(request)
-    identity = job_id_of(job_id)
+    identity, base = job_id_of(job_id), base_url(request)
     await service.look(lambda: look_up(service, principal.account_id, identity))
     body = await read_object(request, max_bytes=service.settings.max_body_bytes)
     if body is None:
@@ -69,7 +74,7 @@ async def update_job(request: Request, job_id: JobId) -> Response:
 
     def work() -> Response:
         job = _known(change) if change else look_up(service, principal.account_id, identity)
-        return shown_job(service, job)
+        return JsonResponse(detail_of(service, job, base))
 
     return await service.do(work)
 
@@ -105,13 +110,14 @@ async def retry_job(request: Request, job_id: JobId) -> Response:
 async def _act(request: Request, job_id: str, action: Callable[..., Job], sentence: str) -> Response:
     principal, service = await require(request, WRITE), service_of(request)
     await read_body(request, max_bytes=service.settings.max_body_bytes)
+    base = base_url(request)
 
     def work() -> Response:
         try:
             job = _known(lambda: action(service.database, principal.account_id, job_id_of(job_id)))
         except jobs.WrongState:
             raise errors.ApiError(409, "wrong_state", sentence) from None
-        return shown_job(service, job)
+        return JsonResponse(detail_of(service, job, base))
 
     return await service.do(work)
 
@@ -142,19 +148,11 @@ def look_up(service: Service, account_id: UUID, job_id: UUID) -> Any:
     return _known(lambda: job_rows.row(service.database, account_id, job_id))
 
 
-def detail_of(service: Service, account_id: UUID, job_id: UUID) -> dict[str, Any]:
-    """The job's detail.
-
-    Raises:
-        ApiError: 404.
-    """
-    job = look_up(service, account_id, job_id)
-    return present.detail(job, remaining_seconds=service.estimates.of(job))
-
-
-def shown_job(service: Service, job: Any) -> Response:
-    """The answer that is a job's detail."""
-    return JsonResponse(present.detail(job, remaining_seconds=service.estimates.of(job)))
+def detail_of(service: Service, job: Any, base: str) -> dict[str, Any]:
+    """The detail of a job's row; `base` is where clients reach the service."""
+    return present.detail(
+        job, remaining_seconds=service.estimates.of(job), viewer_url=service.links.viewer_url(job, base)
+    )
 
 
 def _known(action: Callable[[], Any]) -> Any:

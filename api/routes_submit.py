@@ -1,5 +1,7 @@
 """Uploading a file and submitting a job that reads it."""
 
+from uuid import UUID
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -61,5 +63,7 @@ async def submit_job(request: Request) -> Response:
     wanted = SubmitRequest.read(body)
     idempotency = submission_of(request.headers.get("idempotency-key"), body)
     answer, is_new = await service.do(lambda: submit(service, principal.account_id, wanted, idempotency))
+    url = service.links.viewer_url_of(UUID(answer["job_id"]), public=answer["public"], base=base_url(request))
+    answer = {**answer, "viewer_url": url}
     headers = {} if is_new else {"Idempotent-Replayed": "true"}
     return JsonResponse(answer, status_code=201, headers=headers)

@@ -11,6 +11,7 @@ from api.estimate import Estimates
 from api.events_hub import EventsHub
 from api.health import Health
 from api.limits import Limiter
+from api.links import Links
 from api.metrics import Metrics
 from storage.database import Database
 from storage.objects import ObjectStore
@@ -31,6 +32,7 @@ class Service:
     def __init__(self, settings: Settings, database: Database, objects: ObjectStore, *, prefect_url: str) -> None:
         self.settings, self.database, self.objects = settings, database, objects
         self.limiter = Limiter(settings)
+        self.links = Links(settings)
         self.metrics = Metrics()
         self.health = Health(database, objects, prefect_url=prefect_url)
         self.estimates = Estimates(database)

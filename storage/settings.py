@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=5 * GIB, ge=1)
     upload_url_seconds: int = Field(default=7200, ge=1)
     download_url_seconds: int = Field(default=900, ge=1)
+    viewer_url_seconds: int = Field(default=7 * 86400, ge=60, description="links to the pages of private scenes")
 
     # The API.
     api_host: str = "127.0.0.1"
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     limit_write: str = "3000/minute"
     limit_submit: str = "1200/minute"
     limit_failed_keys: str = "600/minute"
+    limit_pages: str = "3000/minute"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     # Runs.

@@ -19,7 +19,7 @@ def job(**values) -> Job:
 
 
 def shown(**values):
-    return present.detail(job(**values), remaining_seconds=None)
+    return present.detail(job(**values), remaining_seconds=None, viewer_url=None)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_times_are_utc_in_whole_seconds():
 def test_a_row_of_a_query_is_shown_as_the_object():
     one = job(state=RUNNING, step="train", percent=5, camera_computed=VIEW)
     row = SimpleNamespace(**one.model_dump())
-    assert present.detail(row, remaining_seconds=7) == present.detail(one, remaining_seconds=7)
+    assert present.detail(row, remaining_seconds=7, viewer_url="u") == present.detail(one, remaining_seconds=7, viewer_url="u")
 
 
 @pytest.mark.parametrize(
