@@ -11,6 +11,7 @@ from api import (
     routes_events,
     routes_files,
     routes_jobs,
+    routes_pages,
     routes_service,
     routes_submit,
     routes_tags,
@@ -48,6 +49,7 @@ def create_app(settings: Settings, database: Database, objects: ObjectStore, *, 
         app.include_router(module.router)
     app.include_router(routes_service.router)
     app.include_router(routes_tags.router)
+    app.include_router(routes_pages.router)
     if isinstance(objects, LocalStore):
         app.router.routes.extend(object_routes(objects))
     refusals.install(app)

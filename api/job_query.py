@@ -11,6 +11,7 @@ from storage.tables import FAILED, FINISHED, QUEUED, RUNNING
 
 STATES = {"queued": (QUEUED,), "processing": (RUNNING,), "finished": (FINISHED,), "failed": (FAILED,)}
 MAX_LIMIT = 1000
+MAX_DETAILS = 100
 MAX_OFFSET = 2**31 - 1
 
 
@@ -22,6 +23,9 @@ PARAMETERS: list[dict[str, Any]] = [
     _parameter("status", "Only jobs in this state.", {"type": "string", "enum": list(STATES)}),
     _parameter("public", "Only public, or only private jobs.", {"type": "boolean"}),
     _parameter("limit", "At most so many; all when absent.", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
+    _parameter(
+        "detail", "true: the whole details in place of id and title; then limit is 100 at most.", {"type": "boolean"}
+    ),
     _parameter("offset", "Leave out so many of the newest.", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET}),
 ]
 
@@ -34,6 +38,7 @@ class JobQuery:
     public: bool | None
     limit: int | None
     offset: int
+    detail: bool
 
 
 def read_query(query: QueryParams) -> JobQuery:
@@ -42,17 +47,27 @@ def read_query(query: QueryParams) -> JobQuery:
     Raises:
         ApiError: 400; a value that can't be used.
     """
-    status, public = query.get("status"), query.get("public")
+    status = query.get("status")
     if status is not None and status not in STATES:
         raise bad_value(f"status must be one of {', '.join(STATES)}.", "status")
-    if public is not None and public.lower() not in ("true", "false"):
-        raise bad_value("public must be true or false.", "public")
+    public, detail = _flag(query, "public"), _flag(query, "detail") or False
+    limit = _number(query, "limit", 1, MAX_DETAILS if detail else MAX_LIMIT)
     return JobQuery(
         states=None if status is None else STATES[status],
-        public=None if public is None else public.lower() == "true",
-        limit=_number(query, "limit", 1, MAX_LIMIT),
+        public=public,
+        limit=MAX_DETAILS if detail and limit is None else limit,
         offset=_number(query, "offset", 0, MAX_OFFSET) or 0,
+        detail=detail,
     )
+
+
+def _flag(query: QueryParams, name: str) -> bool | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    if text.lower() not in ("true", "false"):
+        raise bad_value(f"{name} must be true or false.", name)
+    return text.lower() == "true"
 
 
 def _number(query: QueryParams, name: str, least: int, most: int) -> int | None:

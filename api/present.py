@@ -44,7 +44,7 @@ def detail(job: Any, *, remaining_seconds: int | None, viewer_url: str | None) -
         "job_id": str(job.id),
         "title": job.title,
         "status": status_of(job),
-        "percent_complete": _percent(job),
+        "percent_complete": percent_of(job),
         "uploaded_at": instant(job.created_at),
         "public": job.public,
         "reconstruction_method": job.reconstruction_method,
@@ -55,7 +55,7 @@ def detail(job: Any, *, remaining_seconds: int | None, viewer_url: str | None) -
         "has_spz": "spz" in files,
         "camera_data": camera(job),
         "current_step": job.step,
-        "step_percent": _step_percent(job),
+        "step_percent": step_percent_of(job),
         "queue_position": job.queue_position if job.state == QUEUED else None,
         "estimated_time_remaining": remaining_seconds,
         "error_code": job.error_code,
@@ -97,14 +97,15 @@ def camera(job: Any) -> dict[str, Any] | None:
     return shown
 
 
-def _percent(job: Any) -> int | None:
+def percent_of(job: Any) -> int | None:
+    """`percent_complete`: of the training; None before."""
     if job.state == FINISHED:
         return 100
     # From the moment that the status says so, also before the training's first word.
     return 0 if job.percent is None and job.state == RUNNING and job.step in GENERATING else job.percent
 
 
-def _step_percent(job: Any) -> int | None:
+def step_percent_of(job: Any) -> int | None:
     """How far the current step is, in its own units; unlike the training's percentage it may start over within a step."""
     if job.state != RUNNING or not job.step_total or job.step_done is None:
         return None

@@ -25,11 +25,16 @@ from storage.tables import Job
 router = APIRouter(prefix=BASE, tags=["Jobs"])
 
 
-@router.get("/jobs/", response_model=list[JobEntry], responses=refusals(), openapi_extra={"parameters": PARAMETERS})
+@router.get(
+    "/jobs/",
+    response_model=list[JobDetail] | list[JobEntry],
+    responses=refusals(),
+    openapi_extra={"parameters": PARAMETERS},
+)
 async def list_jobs(request: Request) -> Response:
     """List jobs, newest first. `X-Total-Count` counts all that match."""
     principal, service = await require(request, READ), service_of(request)
-    wanted = read_query(request.query_params)
+    wanted, base = read_query(request.query_params), base_url(request)
 
     def work() -> Response:
         rows, total = jobs.listed(
@@ -39,8 +44,10 @@ async def list_jobs(request: Request) -> Response:
             public=wanted.public,
             limit=wanted.limit,
             offset=wanted.offset,
+            whole=wanted.detail,
         )
-        content = [present.entry(row.id, row.title) for row in rows]
+        entry = (lambda row: detail_of(service, row, base)) if wanted.detail else _entry
+        content = [entry(row) for row in rows]
         return JsonResponse(content, headers={"X-Total-Count": str(total)})
 
     return await service.do(work)
@@ -153,6 +160,10 @@ def detail_of(service: Service, job: Any, base: str) -> dict[str, Any]:
     return present.detail(
         job, remaining_seconds=service.estimates.of(job), viewer_url=service.links.viewer_url(job, base)
     )
+
+
+def _entry(row: Any) -> dict[str, Any]:
+    return present.entry(row.id, row.title)
 
 
 def _known(action: Callable[[], Any]) -> Any:

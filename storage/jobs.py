@@ -11,8 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import CursorResult, Row, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col
+from sqlmodel import Session, SQLModel, col
 
+from storage import measures, tally
 from storage.database import Database
 from storage.tables import (
     DELETE,
@@ -131,7 +132,8 @@ def listed(
     public: bool | None = None,
     limit: int | None = None,
     offset: int = 0,
-) -> tuple[Sequence[Row[UUID, str]], int]:
+    whole: bool = False,
+) -> tuple[Sequence[Row[Any]], int]:
     """(id, title) of the account's jobs, newest first, and how many there are in all.
 
     Args:
@@ -139,13 +141,15 @@ def listed(
         public: only public, or only private ones.
         limit: at most so many; None: all.
         offset: leave out so many of the newest.
+        whole: rows with all columns of `Job` as attributes.
     """
     wanted = [col(Job.account_id) == account_id, col(Job.deleted_at).is_(None)]
     if states is not None:
         wanted.append(col(Job.state).in_(states))
     if public is not None:
         wanted.append(col(Job.public).is_(public))
-    query = select(col(Job.id), col(Job.title)).where(*wanted)
+    columns = SQLModel.metadata.tables["job"].columns if whole else (col(Job.id), col(Job.title))
+    query = select(*columns).where(*wanted)
     query = query.order_by(col(Job.created_at).desc(), col(Job.id).desc()).limit(limit).offset(offset)
     with database.read() as session:
         connection = session.connection()
@@ -207,10 +211,13 @@ def remove(database: Database, account_id: UUID, job_id: UUID) -> None:
         JobMissing: also when it is deleted already.
     """
     with database.write() as session:
+        state = _row(session, account_id, job_id, lock=True).state
         _update(session, account_id, job_id, {"deleted_at": now(), "lease_token": None})
         session.execute(delete(IdempotentSubmit).where(col(IdempotentSubmit.job_id) == job_id))
         session.execute(delete(Outbox).where(col(Outbox.job_id) == job_id))
         session.add(Outbox(kind=DELETE, job_id=job_id))
+        if state in OPEN_STATES:
+            tally.add(session, measures.ENDED.one(outcome=measures.DELETED))
 
 
 def revisions(database: Database, job_ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -229,6 +236,12 @@ def end_in(session: Session, job: Job, *, error_code: str, error_message: str) -
     if job.run_id is not None:
         session.add(Outbox(kind=STOP, job_id=job.id, run_id=job.run_id))
     session.add(job)
+    tally.add(session, ended_as(error_code))
+
+
+def ended_as(error_code: str) -> list[tally.Change]:
+    """What is counted when a job ends without a scene."""
+    return measures.ENDED.one(outcome=measures.CANCELLED) if error_code == CANCELLED else measures.failed(error_code)
 
 
 def requeue_in(session: Session, job: Job, *, after_seconds: float = 0.0) -> None:
@@ -241,7 +254,7 @@ def requeue_in(session: Session, job: Job, *, after_seconds: float = 0.0) -> Non
     job.error_code, job.error_message, job.finished_at = None, None, None
     job.revision += 1
     session.add(job)
-    due_at = now() + timedelta(seconds=after_seconds)
+    job.queued_at = due_at = now() + timedelta(seconds=after_seconds)
     session.add(Outbox(kind=START, job_id=job.id, attempt=job.attempt, due_at=due_at))
 
 

@@ -88,7 +88,8 @@ def test_times_are_utc_in_whole_seconds():
 def test_a_row_of_a_query_is_shown_as_the_object():
     one = job(state=RUNNING, step="train", percent=5, camera_computed=VIEW)
     row = SimpleNamespace(**one.model_dump())
-    assert present.detail(row, remaining_seconds=7, viewer_url="u") == present.detail(one, remaining_seconds=7, viewer_url="u")
+    told = {"remaining_seconds": 7, "viewer_url": "u"}
+    assert present.detail(row, **told) == present.detail(one, **told)
 
 
 @pytest.mark.parametrize(
