@@ -13,8 +13,9 @@ from sqlalchemy import CursorResult, case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
+from storage import measures, tally
 from storage.database import Database
-from storage.jobs import requeue_in
+from storage.jobs import ended_as, requeue_in
 from storage.tables import FAILED, FINISHED, OPEN_STATES, RUNNING, Job, Slot, now
 
 
@@ -79,15 +80,19 @@ class Attempt:
             values["revision"] = col(Job.revision) + case((higher, 1), else_=0)
         self._write(**values)
 
-    def end_step(self, step: str, seconds: float, *, made: bool) -> None:
-        """A step was made, or found finished; `seconds` is the time that it took when it was made."""
+    def end_step(self, step: str, seconds: float, *, made: bool, device: str = measures.CPU) -> None:
+        """A step was made, or found finished; `seconds` is the time that it took when it was made, `device` what it held then."""
         with self.database.write() as session:
             job = self._locked(session)
+            # The same time once more is the same step, found finished or told twice: it is counted already.
+            new = job.step_seconds.get(step) != round(seconds, 3)
             job.step_seconds = {**job.step_seconds, step: round(seconds, 3)}
             if made:
                 job.crashes = 0  # it gets on: only deaths without progress in between are a reason to give up
             job.revision += 1
             session.add(job)
+            if new:
+                tally.add(session, measures.step_took(step, device, seconds))
 
     def preview(self, key: str) -> str | None:
         """A newer preview is in the store; returns the key of the one before."""
@@ -128,6 +133,7 @@ class Attempt:
             job.files, job.quality, job.scale = files, quality, scale
             job.step_started_at = job.step_done = job.step_total = None
             self._end(session, job)
+            tally.add(session, measures.ENDED.one(outcome=measures.FINISHED))
 
     def fail(self, *, error_code: str, error_message: str) -> None:
         """The job has failed.
@@ -139,6 +145,7 @@ class Attempt:
             job = self._locked(session)
             job.state, job.error_code, job.error_message = FAILED, error_code, error_message
             self._end(session, job)
+            tally.add(session, ended_as(error_code))
 
     def give_back(self) -> bool:
         """Ends this attempt in order, unfinished: the job waits for another one. Returns whether it still held the job."""
@@ -233,12 +240,15 @@ def claim(database: Database, job_id: UUID, run_id: UUID, number: int) -> Attemp
         job = session.scalars(query.with_for_update()).first()
         if job is None or job.state not in OPEN_STATES or job.lease_token is not None:
             raise AttemptLost(job_id)
+        kind = measures.START if job.started_at is None else measures.RESUME
         job.state, job.run_id, job.lease_token, job.queue_position = RUNNING, run_id, token, None
         job.lease_beat += 1
         job.started_at = job.started_at or now()
         job.step, job.step_started_at = None, None
         job.revision += 1
         session.add(job)
+        if job.queued_at is not None:  # of a job that an older version queued nothing is known
+            tally.add(session, measures.WAIT.of((now() - job.queued_at).total_seconds(), kind=kind))
     return Attempt(database=database, job_id=job_id, number=job.attempt, token=token)
 
 
@@ -260,4 +270,6 @@ def record_end(database: Database, job_id: UUID, run_id: UUID, *, error_code: st
     with database.write() as session:
         done = session.execute(update(Job).where(*where).values(**values))
         assert isinstance(done, CursorResult)
+        if done.rowcount > 0:
+            tally.add(session, ended_as(error_code))
         return done.rowcount > 0

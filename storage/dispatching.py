@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import CursorResult, delete, func, select, update
 from sqlmodel import col
 
+from storage import measures, tally
 from storage.database import Database
 from storage.jobs import CANCELLED, CANCELLED_MESSAGE, end_in, requeue_in
 from storage.tables import (
@@ -152,6 +153,7 @@ def attempt_died(database: Database, seen: OpenJob, *, max_attempts: int, reason
         if job is None:
             return None
         job.crashes += 1
+        tally.add(session, measures.DEATHS.one())
         if job.crashes >= max_attempts:
             end_in(
                 session,
@@ -181,7 +183,7 @@ def run_cancelled(database: Database, seen: OpenJob) -> None:
 def run_lost(database: Database, seen: OpenJob) -> None:
     """The queue does not know the run any more (somebody deleted it): the job is "Not found" until it is retried."""
     with database.write() as session:
-        session.execute(
+        changed = session.execute(
             update(Job)
             .where(
                 col(Job.id) == seen.id,
@@ -193,6 +195,9 @@ def run_lost(database: Database, seen: OpenJob) -> None:
                 state=LOST, finished_at=now(), lease_token=None, queue_position=None, revision=col(Job.revision) + 1
             )
         )
+        assert isinstance(changed, CursorResult)
+        if changed.rowcount > 0:
+            tally.add(session, measures.ENDED.one(outcome=measures.LOST))
 
 
 def ensure_started(database: Database) -> int:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Index, Text, TypeDecorator
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Double, Index, Text, TypeDecorator
 from sqlmodel import Field, SQLModel
 
 # Job.state
@@ -105,6 +105,7 @@ class Job(SQLModel, table=True):
     camera_computed: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
 
     state: str = QUEUED
+    queued_at: datetime | None = Field(default_factory=now, sa_type=UtcDateTime)  # since when it could be started
     step: str | None = None
     percent: int | None = None
     step_started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -178,3 +179,17 @@ class Leader(SQLModel, table=True):
     name: str = Field(primary_key=True, max_length=64)
     token: UUID
     beat: int = 0
+
+
+class Tally(SQLModel, table=True):
+    """A figure for operators that only grows, or the last measured one; see `storage.tally`.
+
+    Attributes:
+        labels: JSON, by name in order, so that the same labels are the same row.
+        part: of a histogram, the upper bound of a bucket or "sum"; else empty.
+    """
+
+    name: str = Field(primary_key=True, max_length=64)
+    labels: str = Field(primary_key=True, max_length=255)
+    part: str = Field(primary_key=True, max_length=16)
+    value: float = Field(default=0.0, sa_type=Double)

@@ -255,7 +255,9 @@ def test_nothing_of_a_deleted_job_is_left(database: Database, account_id: UUID):
     assert dispatching.orphaned_upload(database, job.id) == upload.blob_name
     (entry,) = dispatching.due(database, kinds=[DELETE])
     dispatching.forget_job(database, entry)
-    assert counts(database) == {**before, "upload": 0}
+    left = counts(database)
+    assert left.pop("tally") > 0  # figures that only grow; they name no job
+    assert left == {name: n for name, n in {**before, "upload": 0}.items() if name != "tally"}
     dispatching.forget_job(database, entry)  # may be repeated
 
 
