@@ -1,0 +1,3 @@
+import { render } from "preact";
+
+render(<main>splatflow</main>, document.getElementById("root")!);

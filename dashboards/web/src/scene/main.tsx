@@ -1,0 +1,5 @@
+import { render } from "preact";
+
+render(<main>splatflow</main>, document.getElementById("root")!);
+const viewer = () => import("./viewer");
+export { viewer };
