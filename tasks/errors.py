@@ -31,7 +31,8 @@
     │   ├── DeviceUnavailable           device_unavailable  CUDA asked for and not there
     │   ├── MaskModelMissing            mask_model_missing  no model file for background removal
     │   ├── MaskModelUnusable           mask_model_unusable not ONNX, or not a segmentation model
-    │   └── MeshUnavailable             mesh_unavailable    Open3D or a system library that it needs is missing
+    │   ├── MeshUnavailable             mesh_unavailable    Open3D or a system library that it needs is missing
+    │   └── VideoEncoderMissing         video_encoder_missing  PyAV has no encoder for a turntable
     └── TransientError                  transient           worth trying again as it is
 
 Anything else that escapes is a defect of ours. Slugs never change; sentences may.
@@ -178,6 +179,10 @@ class MaskModelUnusable(MachineError):
 
 class MeshUnavailable(MachineError):
     slug = "mesh_unavailable"
+
+
+class VideoEncoderMissing(MachineError):
+    slug = "video_encoder_missing"
 
 
 class TransientError(SplatflowError):
