@@ -42,8 +42,11 @@ def test_the_wheel_holds_all_that_runs(wheel: zipfile.ZipFile) -> None:
         str(path.relative_to(ROOT))
         for room in ROOMS
         for path in (ROOT / room).rglob("*")
-        if path.is_file() and not {"__pycache__", "csrc"} & set(path.parts) and path.suffix not in (".pyc", ".so")
+        if path.is_file() and not {"__pycache__", "csrc", "web"} & set(path.parts) and path.suffix not in (".pyc", ".so")
     }
+    web = ROOT / "dashboards" / "web"
+    assert (web / "dist" / "scene.html").is_file(), "the pages are not built: make setup"
+    sources |= {str(path.relative_to(ROOT)) for path in (web / "dist").rglob("*.*") if path.name != "stamp.txt"}
     assert sources <= names, sorted(sources - names)
     assert any(re.fullmatch(r"tasks/train/raster/_native\..*(so|pyd)", name) for name in names)
     entry_points = wheel.read(next(n for n in names if n.endswith("entry_points.txt"))).decode()
@@ -55,6 +58,7 @@ def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
     for name in wheel.namelist():
         assert name.split("/")[0] in (*ROOMS, f"splatflow-{PROJECT['version']}.dist-info"), name
         assert "csrc" not in name.split("/"), name
+        assert not name.startswith("dashboards/web/") or name.startswith("dashboards/web/dist/"), name
         assert not name.endswith((".cpp", ".h", ".inl", ".pyc", ".mp4", ".o", ".a")), name
     assert sum(info.file_size for info in wheel.infolist()) < 20_000_000
 
