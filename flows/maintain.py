@@ -8,7 +8,7 @@ from uuid import UUID
 from prefect import flow, get_run_logger, task
 from prefect.tasks import exponential_backoff
 
-from storage import housekeeping
+from storage import footprint, housekeeping
 from storage.database import database
 from storage.local import LocalStore
 from storage.objects import open_store
@@ -70,6 +70,12 @@ def sweep_answers() -> int:
     return housekeeping.forget_answers(database(), older_than=KEEP_ANSWERS)
 
 
+@task(task_run_name="store", **RETRY)
+def measure_store() -> int:
+    """Adds up what the object store holds, for `/metrics`; returns the bytes."""
+    return sum(footprint.measure(database(), open_store(settings())).values())
+
+
 @flow(name="maintain", persist_result=False)
 def maintain() -> None:
     """One round of housekeeping."""
@@ -78,6 +84,7 @@ def maintain() -> None:
     log.info("objects removed: %d", sweep_objects())
     log.info("work folders removed: %d", sweep_work())
     log.info("answers forgotten: %d", sweep_answers())
+    log.info("bytes in the object store: %d", measure_store())
 
 
 def _uuid(text: str) -> UUID | None:

@@ -91,7 +91,7 @@ def _step(run: JobRun, step: Task[..., Any], *inputs: Any) -> Any:
 
 
 def _note(run: JobRun, reference: StepReference) -> None:
-    run.end_step(reference.step, reference.seconds)
+    run.end_step(reference.step, reference.seconds, reference.device)
     run.attempt.warn([{"code": "pipeline", "step": reference.step, "message": text} for text in reference.warnings])
 
 

@@ -146,6 +146,12 @@ class LocalStore:
         except OSError as error:
             raise _unavailable(error) from error
 
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        for key in self.keys(prefix):
+            info = self.stat(key)
+            if info is not None:
+                yield key, info.bytes
+
     def delete_prefix(self, prefix: str) -> int:
         return sum(self._delete(key) for key in list(self.keys(checked_folder(prefix))))
 

@@ -89,6 +89,10 @@ class ObjectStore(Protocol):
         """All keys that start with `prefix`, in no promised order."""
         ...
 
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """The same keys with their bytes; an object that is written or deleted meanwhile may be among them or not."""
+        ...
+
     def delete_prefix(self, prefix: str) -> int:
         """Deletes all objects whose keys start with `prefix`, which must end with a slash; returns how many there were."""
         ...

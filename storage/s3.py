@@ -142,10 +142,13 @@ class S3Store:
             raise self._refused(failed[0].code)
 
     def keys(self, prefix: str) -> Iterator[str]:
+        return (key for key, _ in self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
         with self._errors(checked_prefix(prefix)):
             for found in self._client.list_objects(self.bucket, prefix=prefix, recursive=True):
                 if found.object_name and not found.is_dir:
-                    yield found.object_name
+                    yield found.object_name, found.size or 0
 
     def delete_prefix(self, prefix: str) -> int:
         found = list(self.keys(checked_folder(prefix)))

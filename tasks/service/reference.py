@@ -17,6 +17,7 @@ class StepReference:
         seconds: that the step took.
         peak_memory_bytes: largest resident memory of its processes.
         warnings: sentences for people.
+        device: that it worked on: "cpu" or "cuda".
     """
 
     step: str
@@ -27,6 +28,7 @@ class StepReference:
     seconds: float
     peak_memory_bytes: int
     warnings: tuple[str, ...] = ()
+    device: str = "cpu"
 
     @property
     def objects(self) -> dict[str, int]:

@@ -137,7 +137,7 @@ class JobRun:
             arguments: from the output folder to the function's arguments.
             percent: from the step's progress to what clients see.
             watch: told of the half-made folder at every progress.
-            environment: of the step's process.
+            environment: of the step's process, when it works on the run's device; else None.
 
         Raises:
             AttemptLost, SplatflowError, StepDefect
@@ -153,6 +153,7 @@ class JobRun:
             told = {
                 "record": json_record(outcome.record),
                 "seconds": round(outcome.seconds, 3),
+                "device": self.device if environment is not None else "cpu",
                 "peak_memory_bytes": outcome.peak_memory_bytes,
             }
             work.keep(part, folder, told)
@@ -222,9 +223,9 @@ class JobRun:
         self._made.add(step)
         return outcome
 
-    def end_step(self, step: str, seconds: float) -> None:
-        """A step is finished, by this run or by one before it."""
-        self.attempt.end_step(step, seconds, made=step in self._made)
+    def end_step(self, step: str, seconds: float, device: str = "cpu") -> None:
+        """A step is finished, by this run or by one before it, on this device."""
+        self.attempt.end_step(step, seconds, made=step in self._made, device=device)
 
     def stored(self, objects: dict[str, int]) -> bool:
         """Whether all of these objects are there and whole.

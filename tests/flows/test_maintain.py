@@ -12,7 +12,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from flows import maintain
-from storage import jobs, naming, uploads
+from storage import jobs, measures, naming, tally, uploads
 from storage.database import Database
 from storage.jobs import Submission
 from storage.local import INCOMING, LocalStore
@@ -118,6 +118,28 @@ def test_old_answers_are_forgotten(sqlite_database: Database, account_id: UUID):
         )
     assert maintain.sweep_answers.fn() == 1
     assert counts(sqlite_database)["idempotentsubmit"] == 1
+
+
+def test_what_the_store_holds_is_added_up(sqlite_database: Database, objects: LocalStore):
+    job_id = uuid4()
+    for key, size in (
+        (naming.upload_key(uuid4(), "mp4"), 1),
+        (naming.source_key(job_id, "mp4"), 2),
+        (naming.step_key(job_id, "sfm", "d"), 4),
+        (naming.step_key(job_id, "train", "d"), 8),
+        (naming.output_key(job_id, 1, "scene.ply"), 16),
+        (naming.preview_key(job_id, 1, 1), 32),
+        (naming.result_key(job_id, "sfm.d"), 64),
+        ("jobs/stray", 128),
+        ("stray", 256),
+    ):
+        objects.put_bytes(key, b"x" * size)
+    assert maintain.measure_store.fn() == 511
+    with sqlite_database.read() as session:
+        levels = tally.read(session)
+    found = {labels[0]: parts[""] for labels, parts in levels[measures.STORE_BYTES.name].items()}
+    assert found == {"uploads": 1, "sources": 2, "steps": 12, "outputs": 16, "previews": 32, "other": 448}
+    assert abs(levels[measures.STORE_MEASURED.name][()][""] - time.time()) < 60
 
 
 @pytest.mark.parametrize(

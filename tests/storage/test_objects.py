@@ -68,6 +68,7 @@ def test_behaves_like_a_dictionary(store: ObjectStore, steps: Iterable[tuple]):
                 del model[name]
     for prefix in ("", "a", "b", "b/", "b/d"):
         assert sorted(store.keys(root + prefix)) == sorted(root + name for name in model if name.startswith(prefix))
+    assert dict(store.sizes(root)) == {root + name: len(content) for name, content in model.items()}
     for name in NAMES:
         content = model.get(name)
         assert store.stat(root + name) == (None if content is None else ObjectInfo(bytes=len(content)))

@@ -42,6 +42,7 @@ def test_a_step_is_stored_with_what_is_worth_keeping(job_run: JobRun, objects: L
     )
     assert reference.record == {"frames": 3, "warnings": ["Dark."], "threads": "7"}
     assert reference.warnings == ("Dark.",)
+    assert reference.device == job_run.device
     assert (reference.step, reference.digest, reference.key) == (
         "train",
         KEY,

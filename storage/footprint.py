@@ -1,0 +1,39 @@
+"""How much room the object store's contents take, by what they are. Lists all objects: for a background job, never for a request."""
+
+import time
+
+from storage import measures, tally
+from storage.database import Database
+from storage.objects import ObjectStore
+
+CLASSES = ("uploads", "sources", "steps", "outputs", "previews", "other")
+_FOLDERS = {"steps": "steps", "outputs": "outputs", "previews": "previews"}
+
+
+def class_of(key: str) -> str:
+    """What an object is, by its key (see `storage.naming`).
+
+    "uploads" are what clients sent, "sources" the jobs' own copies of it; "other" are Prefect's results.
+    """
+    top, *rest = key.split("/")
+    if top == "videos":
+        return "uploads"
+    if top != "jobs" or len(rest) < 2:
+        return "other"
+    if len(rest) == 2:
+        return "sources" if rest[1].startswith("source.") else "other"
+    return _FOLDERS.get(rest[1], "other")
+
+
+def measure(database: Database, objects: ObjectStore) -> dict[str, int]:
+    """Adds up all objects, writes the sums down for `/metrics`, and returns the bytes by class.
+
+    Raises:
+        DatabaseUnavailable, StoreUnavailable
+    """
+    found: dict[str, int] = dict.fromkeys(CLASSES, 0)
+    for key, size in objects.sizes(""):
+        found[class_of(key)] += size
+    levels = [measures.STORE_BYTES.at(size, **{"class": name}) for name, size in found.items()]
+    tally.put(database, *levels, measures.STORE_MEASURED.at(time.time()))
+    return found
