@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cli.display import duration
 
-FILES = ("report.html", "scene.ply", "scene.spz", "mesh.glb", "preview.jpg")
+FILES = ("report.html", "scene.ply", "scene.spz", "mesh.glb", "turntable.mp4", "preview.jpg")
 
 
 def show(console: Console, out: Path) -> None:
@@ -49,6 +49,10 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str]]:
         )
     if mesh := report.get("mesh"):
         found.append(("mesh", f"{mesh['faces']:,} triangles, {mesh['vertices']:,} vertices"))
+    if turned := report.get("turntable"):
+        found.append(
+            ("turntable", f"{turned['seconds']:.1f} s of {turned['path']}, {turned['width']}x{turned['height']}")
+        )
     if training:
         found.append(("Gaussians", f"{training['num_gaussians']:,}"))
         found.append(

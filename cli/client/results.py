@@ -21,6 +21,9 @@ FILES = {
     "report_html": "report.html",
     "colmap": "colmap.zip",
     "glb": "mesh.glb",
+    "mp4": "turntable.mp4",
+    "poster": "poster.jpg",
+    "views": "views.zip",
 }
 MODEL_FOLDERS = ("images", "masks", "colmap")
 BASIC = ("ply", "spz")  # what every deployment has

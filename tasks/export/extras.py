@@ -1,8 +1,8 @@
-"""What steps that not every run has add to a result: its true size, the subject's masks, a mesh."""
+"""What steps that not every run has add to a result: its true size, the subject's masks, a mesh, a turntable."""
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tasks.gaussians.transform import in_unit
 
 MOST_BITS = 20  # of an SPZ's positions: a micrometre where a unit is a metre
 MESH = "mesh.glb"
+TURNTABLE = ("turntable.mp4", "poster.jpg")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Told:
     mask: Mapping[str, Any] | None
     scale: Mapping[str, Any] | None
     mesh: Mapping[str, Any] | None
+    turntable: Mapping[str, Any] | None = None
 
     @property
     def metres_per_unit(self) -> float | None:
@@ -53,7 +55,16 @@ def read(extras: Extras) -> Told:
         mask=_record(extras.mask, "mask.json"),
         scale=_record(extras.scale, "scale.json"),
         mesh=_record(extras.mesh, "mesh.json"),
+        turntable=_record(extras.turntable, "turntable.json"),
     )
+
+
+def files(extras: Extras) -> Iterator[Path]:
+    """What of the folders goes into the result as it is."""
+    if extras.mesh is not None and (extras.mesh / MESH).is_file():  # there may have been no surface
+        yield extras.mesh / MESH
+    if extras.turntable is not None:
+        yield from (extras.turntable / name for name in TURNTABLE)
 
 
 def in_metres(

@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-SINGLE = ("scene.ply", "scene.spz", "preview.jpg", "camera.json")
-OPTIONAL = ("mesh.glb",)
+SINGLE = ("scene.ply", "scene.spz", "preview.jpg", "camera.json", "views.zip")
+OPTIONAL = ("mesh.glb", "turntable.mp4", "poster.jpg")
 
 
 def manifest(folder: Path) -> dict[str, dict[str, Any]]:

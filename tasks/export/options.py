@@ -48,11 +48,13 @@ class Extras:
         mask: with mask.json.
         scale: with scale.json.
         mesh: with mesh.json and, when there was a surface to find, mesh.glb.
+        turntable: with turntable.json, turntable.mp4 and poster.jpg.
     """
 
     mask: Path | None = None
     scale: Path | None = None
     mesh: Path | None = None
+    turntable: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

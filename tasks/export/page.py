@@ -18,6 +18,7 @@ STEP_NAMES = {
     "scale": "Measuring tags",
     "train": "Training",
     "mesh": "Meshing",
+    "turntable": "Turntable",
     "export": "Export",
 }
 SCALE_STATUS = {

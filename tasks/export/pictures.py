@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tasks.export.folder import inside
 from tasks.gaussians.ground import NEUTRAL_GROUND
+from tasks.geometry.posed import mask_name
 
 PAGE_BYTES = 3_400_000  # of all held-out pictures together, before base64 adds a third
 SIDES_PX = (720, 560, 440, 340, 260, 200)  # tried in turn
@@ -111,14 +112,19 @@ def on_ground(photo: Picture, alpha: NDArray[np.uint8]) -> Picture:
     return np.asarray((photo * weight + 255 * NEUTRAL_GROUND * (1 - weight)).round(), np.uint8)
 
 
-def _load(images: Path, renders: Path, masks: Path | None, name: str) -> tuple[Picture | None, Picture | None]:
-    """Photo and render of a view at the size that metrics are computed at."""
+def photo_on_ground(images: Path, name: str, masks: Path | None) -> Picture | None:
+    """The photo of a view at its own size, on the neutral ground where it has a mask that fits; None where it can't be read."""
     photo = read(inside(images, name))
-    picture_name = str(Path(name).with_suffix(".png"))
-    render = read(inside(renders, picture_name))
-    alpha = read_alpha(inside(masks, picture_name)) if masks is not None else None
+    alpha = read_alpha(inside(masks, mask_name(name))) if masks is not None else None
     if photo is not None and alpha is not None and alpha.shape == photo.shape[:2]:
         photo = on_ground(photo, alpha)
+    return photo
+
+
+def _load(images: Path, renders: Path, masks: Path | None, name: str) -> tuple[Picture | None, Picture | None]:
+    """Photo and render of a view at the size that metrics are computed at."""
+    photo = photo_on_ground(images, name, masks)
+    render = read(inside(renders, str(Path(name).with_suffix(".png"))))
     return (None if photo is None else scaled(photo, METRIC_SIDE_PX)), render
 
 

@@ -17,10 +17,17 @@ from tasks.gaussians.model import Gaussians
 
 SCHEMA = "splatflow/report"
 SCHEMA_VERSION = 1
-FRAMES = {"scene.ply": "RDF", "colmap/": "RDF", "scene.spz": "RUB", "camera.json": "RUB", "mesh.glb": "RUB"}
+FRAMES = {
+    "scene.ply": "RDF",
+    "colmap/": "RDF",
+    "scene.spz": "RUB",
+    "camera.json": "RUB",
+    "mesh.glb": "RUB",
+    "views.zip": "RUB",
+}
 STEPS = ("extract", "sfm", "train", "export")
-OPTIONAL_STEPS = ("mask", "scale", "mesh")
-ORDER = ("extract", "mask", "sfm", "scale", "train", "mesh", "export")
+OPTIONAL_STEPS = ("mask", "scale", "mesh", "turntable")
+ORDER = ("extract", "mask", "sfm", "scale", "train", "mesh", "turntable", "export")
 
 
 def build_report(
@@ -41,16 +48,16 @@ def build_report(
 
     Keys: `schema, schema_version, created_utc, source, preset, options, versions, machine`;
     `evaluation.{held_out, psnr_db, ssim, width, height, views}` and, of a subject alone, `evaluation.masked`; `extract` (null
-    for posed input); `mask`, `scale`, `mesh` (what those steps say; null for one that wasn't asked for);
+    for posed input); `mask`, `scale`, `mesh`, `turntable` (what those steps say; null for one that wasn't asked for);
     `sfm.{frames_given, frames_registered, points, reprojection_error_px, method, attempts, not_registered}` (for posed
     input method "given" and what its model says); `training.{steps, num_gaussians, device, seconds, seconds_per_step,
     history}`; `stages.{extract,sfm,train,export}.{seconds, peak_memory_bytes}` (null for a step that wasn't run), and of mask,
-    scale and mesh if they were run; `peak_memory_bytes`; `warnings`; `scene` (frames, unit, `world_from_sfm`, size); `camera`;
+    scale, mesh and turntable if they were run; `peak_memory_bytes`; `warnings`; `scene` (frames, unit, `world_from_sfm`, size); `camera`;
     `files`.
 
     Args:
         context: from the caller.
-        told: mask.json, scale.json and mesh.json, of those that there are.
+        told: mask.json, scale.json, mesh.json and turntable.json, of those that there are.
         sfm: sfm.json, or None when the posed views were given.
         train: train.json.
         views: the posed views.
@@ -81,6 +88,7 @@ def build_report(
         "scale": without_warnings(told.scale),
         "training": {key: value for key, value in train.items() if key not in ("evaluation", "warnings")},
         "mesh": without_warnings(told.mesh),
+        "turntable": without_warnings(told.turntable),
         "stages": stages,
         "peak_memory_bytes": max(peaks) or None,
         "warnings": all_warnings(context, told, sfm, train, warnings),
@@ -113,7 +121,7 @@ def all_warnings(
     context: ReportContext, told: Told, sfm: Mapping[str, Any] | None, train: Mapping[str, Any], own: list[str]
 ) -> list[str]:
     """Every step's warnings in the order of the steps, each once."""
-    records = (context.extract, told.mask, sfm, told.scale, train, told.mesh)
+    records = (context.extract, told.mask, sfm, told.scale, train, told.mesh, told.turntable)
     parts = [(record or {}).get("warnings") for record in records]
     found = [str(warning) for part in [*parts, context.warnings, own] for warning in part or ()]
     return list(dict.fromkeys(found))

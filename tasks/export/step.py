@@ -10,7 +10,8 @@ from typing import Any
 
 from tasks.errors import BadScene
 from tasks.export import pictures, subjects
-from tasks.export.extras import MESH, in_metres, spz_bits
+from tasks.export.extras import files as extra_files
+from tasks.export.extras import in_metres, spz_bits
 from tasks.export.extras import read as read_extras
 from tasks.export.folder import place, place_posed_views
 from tasks.export.manifest import manifest
@@ -18,6 +19,7 @@ from tasks.export.options import ExportRecord, Extras, Progress, ReportContext
 from tasks.export.page import render_page
 from tasks.export.posed import read_model, summarise
 from tasks.export.report import build_report
+from tasks.export.views import VIEWS, write_views
 from tasks.gaussians.files import new_folder
 from tasks.gaussians.ply import read_ply, write_ply
 from tasks.gaussians.spz import write_spz
@@ -38,8 +40,8 @@ def export(
     *,
     extras: Extras = Extras(),  # noqa: B008 - frozen
 ) -> ExportRecord:
-    """Write the result folder `out`: scene.ply, scene.spz, preview.jpg, camera.json, images/, colmap/, report.json, report.html;
-    masks/ where the posed views have them, and mesh.glb where one was made.
+    """Write the result folder `out`: scene.ply, scene.spz, preview.jpg, camera.json, views.zip, images/, colmap/, report.json,
+    report.html; masks/ where the posed views have them, mesh.glb, turntable.mp4 and poster.jpg where they were made.
 
     Where a scale is known everything is in metres, though the scene was trained in the unit of its cameras. `out` appears whole
     or not at all. The seconds that the report gives for export itself are taken just before the two reports are written, the
@@ -94,13 +96,14 @@ def export(
         antialiased = bool((train.get("options") or {}).get("antialiased"))
         most_bits = spz_bits(factor)
         write_spz(folder / "scene.spz", gaussians, antialiased=antialiased, most_bits=most_bits)
-        if extras.mesh is not None and (extras.mesh / MESH).is_file():
-            place(extras.mesh / MESH, folder / MESH, link=True)
+        for path in extra_files(extras):
+            place(path, folder / path.name, link=True)
         (folder / "preview.jpg").write_bytes(pictures.jpeg(preview, PREVIEW_QUALITY))
         (folder / "camera.json").write_bytes(_json(camera))
         progress(60, TOTAL, "comparing held-out views")
         held_out = [str(name) for name in (train.get("evaluation") or {}).get("held_out") or ()]
         masks = folder / "masks" if (folder / "masks").is_dir() else None
+        write_views(folder / VIEWS, model, folder / "images", held_out, masks)
         compared = pictures.comparisons(folder / "images", trained / "renders", held_out, masks)
         cut_out = subjects.cut_outs(folder / "images", masks, views.names) if masks is not None else []
         progress(85, TOTAL, "writing the report")

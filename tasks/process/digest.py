@@ -14,7 +14,8 @@ from typing import Any
 
 CHUNK_BYTES = 1 << 20
 SHARED_ROOMS = ("geometry", "gaussians")
-BORROWED_ROOMS = {"scale": ("tags",), "mesh": ("train",)}  # what the code of a step calls besides
+# what the code of a step calls besides
+BORROWED_ROOMS = {"scale": ("tags",), "mesh": ("train",), "turntable": ("train",)}
 LIBRARIES = {
     "extract": ("av", "numpy", "opencv-python-headless", "pillow", "pi-heif"),
     "sfm": ("pycolmap", "numpy", "scipy", "opencv-python-headless"),
@@ -22,6 +23,7 @@ LIBRARIES = {
     "scale": ("pupil-apriltags", "pycolmap", "numpy", "scipy"),
     "train": ("torch", "numpy", "scipy"),
     "mesh": ("torch", "numpy", "open3d-cpu", "open3d", "trimesh"),
+    "turntable": ("torch", "numpy", "scipy", "av", "opencv-python-headless"),
 }
 SERVICE_SOURCE = "task.py"  # how a step is called by the service; decides nothing about its output
 SOURCE_SUFFIXES = {".py", ".cpp", ".h", ".inl", ".cu", ".so"}

@@ -173,6 +173,22 @@ def test_masks_and_mesh_are_in_the_result(tmp_path: Path) -> None:
     assert page.count("with its background darkened") == MOST
 
 
+def test_a_turntable_is_in_the_result(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    record = {"path": "orbit", "seconds": 6.0, "fps": 30, "width": 960, "height": 540, "warnings": ["Nobody filmed."]}
+    turned = told(tmp_path / "turntable", "turntable.json", record)
+    (turned / "turntable.mp4").write_bytes(b"video")
+    (turned / "poster.jpg").write_bytes(b"first")
+    out = tmp_path / "out"
+    stages = {"turntable": {"seconds": 5.0}, "train": {"seconds": 6.0}}
+    export(*folders, out, context(stages=stages), quiet, extras=Extras(turntable=turned))
+    assert ((out / "turntable.mp4").read_bytes(), (out / "poster.jpg").read_bytes()) == (b"video", b"first")
+    report = json.loads((out / "report.json").read_text())
+    assert [report["files"][name]["bytes"] for name in ("turntable.mp4", "poster.jpg")] == [5, 5]
+    assert (report["turntable"]["path"], list(report["stages"])[-2:]) == ("orbit", ["turntable", "export"])
+    assert "Nobody filmed." in report["warnings"]
+    assert "all around what the cameras look at" in (out / "report.html").read_text()
+
+
 def test_the_background_is_darkened() -> None:
     alpha = np.array([[0, 255]], np.uint8)
     shown = darkened(np.full((1, 2, 3), 200, np.uint8), alpha)

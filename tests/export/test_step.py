@@ -68,7 +68,8 @@ def test_result_holds_everything_and_the_inputs_stay(folders: tuple[Path, Path],
     assert [p.name for p in out.parent.iterdir()] == ["out"]
     top = {p.name for p in out.iterdir()}
     assert top == {
-        *("scene.ply", "scene.spz", "preview.jpg", "camera.json", "images", "colmap", "report.json", "report.html")
+        *("scene.ply", "scene.spz", "preview.jpg", "camera.json", "views.zip", "images", "colmap"),
+        *("report.json", "report.html"),
     }
     assert contents(out / "images") == contents(posed / "images")
     assert contents(out / "colmap") == contents(posed / "colmap")
