@@ -33,6 +33,10 @@ class UploadAnswer(Answer):
     blob_name: str = Field(description="What to submit.", examples=["videos/6f1c2f0e-4a7b-4f0a-9a53-6f6f9d3a1c55.mp4"])
 
 
+class FileUrlAnswer(Answer):
+    url: str | None = Field(description="Signed; valid for 15 minutes, needs no key. Null: there is no preview yet.")
+
+
 class JobEntry(Answer):
     job_id: UUID
     title: str
@@ -67,6 +71,14 @@ class File(Answer):
     sha256: str | None
 
 
+class Turntable(Answer):
+    """The video that was asked for."""
+
+    seconds: float
+    side_px: int
+    path: Literal["auto", "orbit", "sway"]
+
+
 class JobDetail(Answer):
     job_id: UUID
     title: str
@@ -93,6 +105,7 @@ class JobDetail(Answer):
     warnings: list[Warning]
     apriltag_size_mm: float | None
     mesh: bool
+    turntable: Turntable | None
     camera_type: Literal["orbital", "drone"] | None
     max_frames: int | None
     train_side_px: int | None

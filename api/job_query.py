@@ -50,7 +50,7 @@ def read_query(query: QueryParams) -> JobQuery:
     status = query.get("status")
     if status is not None and status not in STATES:
         raise bad_value(f"status must be one of {', '.join(STATES)}.", "status")
-    public, detail = _flag(query, "public"), _flag(query, "detail") or False
+    public, detail = flag(query, "public"), flag(query, "detail") or False
     limit = _number(query, "limit", 1, MAX_DETAILS if detail else MAX_LIMIT)
     return JobQuery(
         states=None if status is None else STATES[status],
@@ -61,7 +61,12 @@ def read_query(query: QueryParams) -> JobQuery:
     )
 
 
-def _flag(query: QueryParams, name: str) -> bool | None:
+def flag(query: QueryParams, name: str) -> bool | None:
+    """A parameter that is true or false; None when it isn't there.
+
+    Raises:
+        ApiError: 400; it is something else.
+    """
     text = query.get(name)
     if text is None:
         return None

@@ -80,6 +80,25 @@ def test_a_download_is_whole_ranged_or_refused(site, finished):
     assert (head.status_code, head.content, head.headers["Content-Length"]) == (200, b"", "1000")
 
 
+def test_a_url_in_place_of_a_redirect(site, finished):
+    def url_of(path):
+        answer = site.call("GET", f"jobs/{finished}/{path}")
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+        return answer.json()["url"]
+
+    whole = site.client.get(url_of("download/ply/?redirect=false"))
+    assert whole.content == bytes(range(250)) * 4
+    assert whole.headers["Content-Disposition"].startswith("attachment")
+    assert url_of("preview/?redirect=false") is None
+    site.store.put_bytes(f"jobs/{finished}/previews/1/1.jpg", b"jpeg")
+    site.set(finished, preview_key=f"jobs/{finished}/previews/1/1.jpg")
+    assert site.client.get(url_of("preview/?redirect=false")).headers["Content-Type"] == "image/jpeg"
+    assert site.call("GET", f"jobs/{finished}/download/ply/?redirect=true").status_code == 302
+    bad = site.call("GET", f"jobs/{finished}/download/ply/?redirect=1")
+    assert (bad.status_code, bad.json()["field"]) == (400, "redirect")
+    assert site.call("GET", f"jobs/{finished}/preview/?redirect=1", key="wrong").status_code == 401
+
+
 def test_other_kinds(site, finished):
     bad = site.call("GET", f"jobs/{finished}/download/exe/")
     assert bad.status_code == 400
