@@ -16,8 +16,9 @@ from storage.database import Database
 from storage.tables import FINISHED, QUEUED, RUNNING, Job, now
 from tasks.errors import TransientError
 
-STEPS = ("extract", "mask", "sfm", "scale", "train", "mesh", "export")
-ASKED_FOR_BY = {"mask": "remove_background", "scale": "apriltag_size_mm", "mesh": "mesh"}  # options; others run always
+STEPS = ("extract", "mask", "sfm", "scale", "train", "mesh", "turntable", "export")
+# options; other steps run always
+ASKED_FOR_BY = {"mask": "remove_background", "scale": "apriltag_size_mm", "mesh": "mesh", "turntable": "turntable"}
 LONG_STEPS = ("extract", "sfm", "train")  # without a median of these nothing is said; the others count as nothing then
 LOOK_BACK_JOBS = 30
 FRESH_SECONDS = 30.0
@@ -142,7 +143,7 @@ class Estimates:
         columns = (Job.training_num_steps, Job.step_seconds, Job.quality)
         late = select(*map(col, columns)).where(col(Job.state) == FINISHED).order_by(col(Job.finished_at).desc())
         columns = (Job.training_num_steps, Job.step, Job.step_started_at, Job.step_done, Job.step_total, Job.state)
-        options = (Job.remove_background, Job.apriltag_size_mm, Job.mesh)
+        options = (Job.remove_background, Job.apriltag_size_mm, Job.mesh, Job.turntable)
         current = select(*map(col, (*columns, *options))).where(col(Job.state) == RUNNING)
         with self._database.read() as session:
             finished = session.connection().execute(late.limit(LOOK_BACK_JOBS)).all()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from storage.tables import FAILED, FINISHED, LOST, QUEUED, RUNNING
 
-GENERATING = ("train", "mesh", "export")
+GENERATING = ("train", "mesh", "turntable", "export")
 ENDED = (FINISHED, FAILED, LOST)
 
 
@@ -63,6 +63,7 @@ def detail(job: Any, *, remaining_seconds: int | None, viewer_url: str | None) -
         "warnings": job.warnings or [],
         "apriltag_size_mm": job.apriltag_size_mm,
         "mesh": job.mesh,
+        "turntable": job.turntable,
         "camera_type": job.camera_type,
         "max_frames": job.max_frames,
         "train_side_px": job.train_side_px,

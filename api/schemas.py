@@ -6,7 +6,7 @@ What clients get is in `api.answers`.
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from api.errors import ApiError, bad_value
@@ -15,6 +15,7 @@ from storage.naming import EXTENSIONS, normal_extension
 
 CAMERA_MESSAGE = 'Invalid camera_type. Must be "orbital" or "drone".'
 CameraType = Literal["orbital", "drone"]
+PATH_MESSAGE = 'Invalid turntable path. Must be "auto", "orbit" or "sway".'
 Title = Annotated[str, AfterValidator(clean_text), Field(min_length=1, max_length=255)]
 
 
@@ -108,6 +109,24 @@ class CameraData(Body):
     )
 
 
+class TurntableRequest(Body):
+    """A video along a path about the scene's first view."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(default=6.0, ge=1, le=60, description="Length of the video, which is one round.")
+    side_px: int = Field(default=960, ge=160, le=1_920, description="Its longer side.")
+    path: Literal["auto", "orbit", "sway"] = Field(
+        default="auto",
+        description="orbit: all around; sway: to and fro where the scene was filmed from; auto: an orbit where all around was filmed.",
+    )
+
+
+def _turntable(value: Any) -> Any:
+    """True is a turntable as usual, false is none."""
+    return {} if value is True else None if value is False else value
+
+
 class SubmitRequest(Body):
     """Asks for a reconstruction of an uploaded file."""
 
@@ -118,6 +137,8 @@ class SubmitRequest(Body):
         "reconstruction_method": 'Invalid reconstruction_method. Must be "glomap" or "colmap".',
         "apriltag_size_mm": "AprilTag size must be between 1mm and 1000mm.",
         "camera_type": CAMERA_MESSAGE,
+        "turntable": "turntable must be true, false, or an object of seconds, side_px and path.",
+        "turntable.path": PATH_MESSAGE,
     }
 
     blob_name: str = Field(
@@ -140,6 +161,10 @@ class SubmitRequest(Body):
     )
     remove_background: bool = Field(default=False, description="Keep the subject alone.")
     mesh: bool = Field(default=False, description="Also make a mesh, to download as glb.")
+    turntable: Annotated[
+        TurntableRequest | None,
+        BeforeValidator(_turntable, json_schema_input_type=bool | TurntableRequest | None),
+    ] = Field(default=None, description="Also make a video, to download as mp4; true: with the usual options.")
     camera_type: CameraType | None = Field(default=None, description="How the viewer starts; absent: as drone.")
     max_frames: int | None = Field(default=None, ge=3, le=5_000, description="Use at most so many frames.")
     train_side_px: int | None = Field(

@@ -26,7 +26,8 @@ from tasks.process.outputs import FREE_BYTES_NEEDED, output_errors
 
 WORK_NAME = ".splatflow"
 RESULT_MARK = "report.json"
-OPTIONAL = ("masks/", "mesh.glb", "turntable.mp4", "poster.jpg", "views.zip")  # what not every result has, as its report names it
+# what not every result has, as its report names it
+OPTIONAL = ("masks/", "mesh.glb", "turntable.mp4", "poster.jpg", "views.zip")
 CHECKPOINT = "checkpoint.pt"
 
 

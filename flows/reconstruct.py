@@ -34,6 +34,8 @@ from tasks.service.reference import ExportReference, StepReference
 from tasks.service.run import JobRun
 from tasks.sfm.task import sfm
 from tasks.train.task import train
+from tasks.turntable.task import require as require_turntable
+from tasks.turntable.task import turntable
 
 
 @flow(
@@ -57,13 +59,15 @@ def reconstruct(job_id: str) -> State[Any] | None:
             require_mask_model(run)
             require_mesh(run)
             require_tags(run)
+            require_turntable(run)
             extracted = _step(run, extract)
             masked = _step(run, mask, extracted)
             posed = _step(run, sfm, extracted, masked)
             scaled = _step(run, scale, posed)
             trained = _step(run, train, posed)
             meshed = _step(run, mesh, trained, posed, scaled) if run.job.mesh else None
-            result: ExportReference = _step(run, export, extracted, posed, trained, masked, scaled, meshed)
+            turned = _step(run, turntable, trained, posed) if run.job.turntable else None
+            result: ExportReference = _step(run, export, extracted, posed, trained, masked, scaled, meshed, turned)
             scale_found = None if scaled is None else {k: v for k, v in scaled.record.items() if k != "warnings"}
             patiently(lambda: _finish(run, result, scale_found), run.log, check=run.check)
             _clear_up(run)

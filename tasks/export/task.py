@@ -29,9 +29,10 @@ def identity(
     masked: Optional,
     scaled: Optional,
     meshed: Optional,
+    turned: Optional,
 ) -> str:
     """By the scene, and by what the report says of the steps before."""
-    others = [step.digest for step in (masked, scaled, meshed) if step is not None]
+    others = [step.digest for step in (masked, scaled, meshed, turned) if step is not None]
     return digest.of_step(STEP, trained.digest, [posed.digest, extracted.digest, run.job.title, *others])
 
 
@@ -44,18 +45,19 @@ def export(
     masked: Optional,
     scaled: Optional,
     meshed: Optional,
+    turned: Optional,
 ) -> ExportReference:
     """The result's files in the object store, see `tasks.export.step.export`."""
     out = run.scratch("export")
-    steps = [step for step in (extracted, masked, posed, scaled, trained, meshed) if step is not None]
+    steps = [step for step in (extracted, masked, posed, scaled, trained, meshed, turned) if step is not None]
     context = _context(run, extracted, steps)
-    folders = [None if step is None else run.folder_of(step) for step in (masked, scaled, meshed)]
+    folders = [None if step is None else run.folder_of(step) for step in (masked, scaled, meshed, turned)]
     arguments = {
         "trained": run.folder_of(trained),
         "posed": run.folder_of(posed),
         "out": out,
         "context": context,
-        "extras": Extras(mask=folders[0], scale=folders[1], mesh=folders[2]),
+        "extras": Extras(mask=folders[0], scale=folders[1], mesh=folders[2], turntable=folders[3]),
     }
     outcome = run.carry_out(
         STEP,
@@ -134,4 +136,6 @@ def _extras_asked_for(run: JobRun) -> dict[str, Any]:
         asked |= {"remove_background": True, "mask_model": settings.mask_model}
     if job.apriltag_size_mm is not None:
         asked |= {"apriltag_size_mm": job.apriltag_size_mm, "apriltag_family": settings.apriltag_family}
-    return asked | ({"mesh": True} if job.mesh else {})
+    if job.mesh:
+        asked["mesh"] = True
+    return asked | ({"turntable": job.turntable} if job.turntable else {})

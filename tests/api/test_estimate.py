@@ -46,11 +46,11 @@ def test_without_a_pace_the_median_counts_and_is_never_below_zero():
 
 
 def test_only_steps_that_the_job_asks_for_count():
-    known = Measured(step_seconds={**KNOWN.step_seconds, "mask": 30.0, "scale": 2.0, "mesh": 20.0})
+    known = Measured(step_seconds={**KNOWN.step_seconds, "mask": 30.0, "scale": 2.0, "mesh": 20.0, "turntable": 7.0})
     plain = {"state": RUNNING, "step": "extract", "step_started_at": NOW}
     assert remaining_seconds(job(**plain), known, NOW) == 10 + 60 + 100 + 5
-    asks = job(**plain, remove_background=True, apriltag_size_mm=50.0, mesh=True)
-    assert remaining_seconds(asks, known, NOW) == 10 + 30 + 60 + 2 + 100 + 20 + 5
+    asks = job(**plain, remove_background=True, apriltag_size_mm=50.0, mesh=True, turntable={"seconds": 6.0})
+    assert remaining_seconds(asks, known, NOW) == 10 + 30 + 60 + 2 + 100 + 20 + 7 + 5
 
 
 def test_training_scales_with_its_steps():

@@ -28,11 +28,46 @@ def test_every_option_is_kept(site):
         "title": "Cafe\u0301", "public": True, "reconstruction_method": "COLMAP", "training_max_num_gaussians": 1000,
         "training_num_steps": 100_000, "apriltag_size_mm": 95, "remove_background": True, "camera_type": "orbital",
         "max_frames": 50, "train_side_px": 640, "mesh": True,
+        "turntable": {"seconds": 2.5, "side_px": 640, "path": "orbit"},
     }  # fmt: skip
     job = site.submit(**options)["job_id"]
     detail = site.call("GET", f"jobs/{job}/").json()
     kept = {**options, "title": "Caf\u00e9", "reconstruction_method": "colmap"}
     assert {name: detail[name] for name in kept} == kept
+
+
+def test_a_turntable_is_asked_for_by_a_word_or_by_its_options(site):
+    usual = {"seconds": 6.0, "side_px": 960, "path": "auto"}
+    for given, kept in (
+        (True, usual), (False, None), (None, None), ({}, usual), ({"path": "sway"}, {**usual, "path": "sway"}),
+        ({"seconds": 1, "side_px": 160}, {**usual, "seconds": 1.0, "side_px": 160}),
+        ({"seconds": 60, "side_px": 1920}, {**usual, "seconds": 60.0, "side_px": 1920}),
+    ):  # fmt: skip
+        answer = site.submit(turntable=given)
+        assert (answer["turntable"], answer["warnings"]) == (kept, [])
+        assert site.call("GET", f"jobs/{answer['job_id']}/").json()["turntable"] == kept
+    assert site.submit()["turntable"] is None
+
+
+def test_a_turntable_that_cannot_be_is_refused(site):
+    blob = site.upload()
+    one_of = "turntable must be true, false, or an object of seconds, side_px and path."
+    path = 'Invalid turntable path. Must be "auto", "orbit" or "sway".'
+    for given, field, message in (
+        (1, "turntable", one_of), ("true", "turntable", one_of), ([], "turntable", one_of),
+        ({"seconds": 0.5}, "turntable.seconds", "turntable.seconds must be at least 1.0."),
+        ({"seconds": 60.5}, "turntable.seconds", "turntable.seconds must be at most 60.0."),
+        ({"seconds": True}, "turntable.seconds", "turntable.seconds must be a finite number."),
+        ({"seconds": None}, "turntable.seconds", "turntable.seconds must be a finite number."),
+        ({"side_px": 159}, "turntable.side_px", "turntable.side_px must be at least 160."),
+        ({"side_px": 1921}, "turntable.side_px", "turntable.side_px must be at most 1920."),
+        ({"side_px": 640.0}, "turntable.side_px", "turntable.side_px must be an integer."),
+        ({"path": "spin"}, "turntable.path", path), ({"path": True}, "turntable.path", path),
+        ({"fps": 30}, "turntable.fps", "turntable.fps is not a field that can be sent here."),
+    ):  # fmt: skip
+        answer = site.call("POST", "submit-job/", json={"blob_name": blob, "turntable": given})
+        told = answer.json()
+        assert (answer.status_code, told["error"], told["field"]) == (400, message, field)
 
 
 def test_what_is_not_done_is_told(site):

@@ -34,6 +34,7 @@ def shown(**values):
         ({"state": RUNNING, "step": "train"}, "Generating 3D scene"),
         ({"state": RUNNING, "step": "mask"}, "Processing video"),
         ({"state": RUNNING, "step": "mesh"}, "Generating 3D scene"),
+        ({"state": RUNNING, "step": "turntable"}, "Generating 3D scene"),
         ({"state": RUNNING, "step": "export"}, "Generating 3D scene"),
         ({"state": FINISHED}, "Finished"),
         ({"state": FAILED}, "Failed"),

@@ -54,7 +54,7 @@ def result(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_folder_is_whole(result: Path) -> None:
     names = {path.name for path in result.iterdir()}
-    files = {"scene.ply", "scene.spz", "preview.jpg", "camera.json", "report.json", "report.html"}
+    files = {"scene.ply", "scene.spz", "preview.jpg", "camera.json", "views.zip", "report.json", "report.html"}
     assert names == files | {"images", "colmap", ".splatflow"}
     assert {path.name for path in (result / ".splatflow").iterdir()} == {"lock", "extract", "sfm", "train"}
     assert not list(result.rglob("*.part"))

@@ -20,7 +20,8 @@ from flows import request
 from tests.cli.conftest import ROOT, wait_until
 from tests.support.group import Group, shared_group
 
-RESULT = {"scene.ply", "scene.spz", "preview.jpg", "camera.json", "report.json", "report.html", "images", "colmap"}
+FILES = {"scene.ply", "scene.spz", "preview.jpg", "camera.json", "views.zip", "report.json", "report.html"}
+RESULT = FILES | {"images", "colmap"}
 OUTSIDE = re.compile(r"""(?:src|href)=["']https?://(?!127\.0\.0\.1)[^"']*""")
 
 

@@ -38,6 +38,7 @@ ADDITIVE = {
     "warnings",
     "apriltag_size_mm",
     "mesh",
+    "turntable",
     "camera_type",
     "scale",
     "quality",

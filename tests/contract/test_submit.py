@@ -58,6 +58,7 @@ def test_every_field(api: Api, junk: str) -> None:
         "remove_background": True,
         "camera_type": "orbital",
         "mesh": True,
+        "turntable": {"seconds": 2.5, "side_px": 320, "path": "orbit"},
     }
     answer = api.submit(blob_name=junk, **fields)
     detail = api.detail(answer["job_id"])
@@ -146,7 +147,7 @@ def test_what_is_not_applied_is_said(api: Api, junk: str, field: str, value: Any
 
 
 def test_what_is_applied_brings_no_warning(api: Api, junk: str) -> None:
-    answer = api.submit(blob_name=junk, remove_background=True, apriltag_size_mm=95.6, mesh=True)
+    answer = api.submit(blob_name=junk, remove_background=True, apriltag_size_mm=95.6, mesh=True, turntable=True)
     assert answer["warnings"] == []
 
 
@@ -161,6 +162,7 @@ def test_what_is_applied_brings_no_warning(api: Api, junk: str) -> None:
         "apriltag_size_mm",
         "remove_background",
         "camera_type",
+        "turntable",
     ],
 )
 def test_null_is_absent_or_refused(api: Api, junk: str, field: str) -> None:

@@ -63,6 +63,14 @@ class StandIns:
         (out / "mesh.glb").write_text("glTF")
         return {"faces": 7}
 
+    def _turntable(self, out: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert (arguments["trained"] / "scene").is_file()
+        assert (arguments["posed"] / "images" / "x").is_file()
+        options = arguments["options"]
+        (out / "turntable.mp4").write_text(f"{options.seconds} s")
+        (out / "poster.jpg").write_text(options.path)
+        return {"frames": options.frames}
+
     def _sfm(self, out: Path, arguments: dict[str, Any]) -> dict[str, Any]:
         assert (arguments["extracted"] / "frames.txt").read_bytes() == b"video"
         masks = arguments["masks"]
@@ -88,6 +96,9 @@ class StandIns:
             (out / name / "x").write_text(name)
         if extras.mesh is not None:
             (out / "mesh.glb").write_bytes((extras.mesh / "mesh.glb").read_bytes())
+        if extras.turntable is not None:
+            for name in ("turntable.mp4", "poster.jpg"):
+                (out / name).write_bytes((extras.turntable / name).read_bytes())
         (out / "camera.json").write_text(json.dumps(CAMERA))
         (out / "report.json").write_text(json.dumps({"warnings": ["Dark frames."], "training": {"num_gaussians": 5}}))
         return {}

@@ -135,8 +135,10 @@ def _with_everything_asked_for(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Size, subject and mesh; on the Prefect server of the test before, since one takes 20 s to start."""
-    job_id = submitted(service, account_id, source_bytes=5, apriltag_size_mm=95.6, remove_background=True, mesh=True)
+    """Size, subject, mesh and turntable; on the Prefect server of the test before, since one takes 20 s to start."""
+    asked = {"apriltag_size_mm": 95.6, "remove_background": True, "mesh": True}
+    video = {"seconds": 2.5, "side_px": 320, "path": "sway"}
+    job_id = submitted(service, account_id, source_bytes=5, turntable=video, **asked)
     objects.put_bytes(job_row(service, job_id).source_key, b"video")
     home = tmp_path / "models"
     monkeypatch.setenv("REMBG_HOME", str(home))
@@ -157,11 +159,12 @@ def _with_everything_asked_for(
     jobs.retry(service, account_id, job_id)
     attempt_at(job_id, 3)
     job = job_row(service, job_id)
-    assert steps.calls == ["extract", "mask", "sfm", "scale", "train", "mesh", "export"]
+    assert steps.calls == ["extract", "mask", "sfm", "scale", "train", "mesh", "turntable", "export"]
     assert (job.state, job.scale) == (FINISHED, SCALE)
     assert [warning["message"] for warning in job.warnings] == ["Dark frames.", "Small subject.", "One tag."]
     assert job.files["glb"]["bytes"] == 4
-    assert set(job.step_seconds) == {"extract", "mask", "sfm", "scale", "train", "mesh", "export"}
+    assert [objects.get_bytes(job.files[kind]["key"]) for kind in ("mp4", "poster")] == [b"2.5 s", b"sway"]
+    assert set(job.step_seconds) == {"extract", "mask", "sfm", "scale", "train", "mesh", "turntable", "export"}
     archive = objects.get_bytes(job.files["colmap"]["key"])
     with zipfile.ZipFile(io.BytesIO(archive)) as bundle:
         assert bundle.namelist() == ["images/x", "masks/x", "colmap/x"]

@@ -123,6 +123,7 @@ def check_files(job: Watched, folder: Path) -> None:
         "report": "report.json",
         "colmap": "colmap.zip",
         "camera": "camera.json",
+        "views": "views.zip",
     }
     for kind, name in kinds.items():
         with httpx.Client(trust_env=False, follow_redirects=True, timeout=60) as curl:
