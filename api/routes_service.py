@@ -42,7 +42,7 @@ async def metrics(request: Request) -> Response:
     service = service_of(request)
 
     def work() -> bytes:
-        service.metrics.count_rows(service.database)
+        service.metrics.read_rows(service.database)
         return service.metrics.text()
 
     return Response(await service.check(work), headers={"Content-Type": CONTENT_TYPE})

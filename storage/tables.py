@@ -78,7 +78,7 @@ class Job(SQLModel, table=True):
 
     __table_args__ = (
         Index("ix_job_account_created", "account_id", "deleted_at", "created_at", "id"),
-        Index("ix_job_state", "state"),
+        Index("ix_job_state", "state", "deleted_at", "queued_at"),  # all that is asked for when jobs are counted
     )
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)

@@ -19,8 +19,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", "labels", "part"),
     )
     op.add_column("job", sa.Column("queued_at", sa.DateTime(timezone=True), nullable=True))
+    op.drop_index("ix_job_state", "job")
+    op.create_index("ix_job_state", "job", ["state", "deleted_at", "queued_at"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_job_state", "job")
+    op.create_index("ix_job_state", "job", ["state"])
     op.drop_column("job", "queued_at")
     op.drop_table("tally")
