@@ -41,6 +41,9 @@ export interface JobDetail {
   apriltag_size_mm: number | null;
   mesh: boolean;
   camera_type: CameraType | null;
+  max_frames: number | null;
+  train_side_px: number | null;
+  turntable?: unknown;
   files: Record<string, { bytes: number; sha256: string | null }>;
   quality: Record<string, unknown> | null;
   scale: Record<string, unknown> | null;
