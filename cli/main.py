@@ -86,12 +86,13 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument("--device", choices=DEVICES, default="auto", help="where to train (default: auto)")
     group.add_argument("--seed", type=_whole, metavar="N", help="seed of all random choices (default: 0)")
     group.add_argument("--threads", type=_whole, metavar="N", help="worker threads (default: one per core)")
-    group = training.add_argument_group("size and mesh")
+    group = training.add_argument_group("size, mesh and video")
     group.add_argument(
         "--apriltag-size-mm", type=float, metavar="X", help="side of the tags' inner square: makes it metric"
     )
     group.add_argument("--apriltag-family", metavar="F", help="default: tagStandard41h12")
     group.add_argument("--mesh", action="store_true", default=None, help="also make mesh.glb")
+    client_commands.add_turntable(group, _whole)
     group = training.add_argument_group("this run")
     group.add_argument("--out", type=Path, metavar="DIR", help="result folder (default: out/<name of the input>)")
     group.add_argument("--resume", action="store_true", help="go on from finished steps and the last checkpoint in DIR")
@@ -195,6 +196,10 @@ def _reconstruct(args: argparse.Namespace, source: Path, inputs: Any) -> None:
             "apriltag_size_mm",
             "apriltag_family",
             "mesh",
+            "turntable",
+            "turntable_seconds",
+            "turntable_size",
+            "turntable_path",
         )
     }
     options = presets.resolve(preset=args.preset, device=device.resolve(args.device), overrides=overrides)

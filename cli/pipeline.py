@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli import step_options
 from cli.display import Display, duration
 from cli.presets import RunOptions, in_force
 from cli.workspace import CHECKPOINT, Finished, Workspace, opened
@@ -22,6 +23,7 @@ SFM = "tasks.sfm.step:reconstruct"
 SCALE = "tasks.scale.step:scale"
 TRAIN = "tasks.train.step:train"
 MESH = "tasks.mesh.step:mesh"
+TURNTABLE = "tasks.turntable.step:turntable"
 EXPORT = "tasks.export.step:export"
 
 
@@ -51,7 +53,7 @@ def run(inputs: Inputs, out: Path, options: RunOptions, *, resume: bool, clean: 
 
     Raises:
         InputError: the input can't be used; `out` is left as it was.
-        MaskModelMissing, MaskModelUnusable, MeshUnavailable: before any other work is done.
+        MaskModelMissing, MaskModelUnusable, MeshUnavailable, VideoEncoderMissing: before any other work is done.
         MachineError: the disk, the memory or the device; finished steps are kept for a resumed run once SfM is done.
         StepDefect: a step failed in a way that we did not foresee.
         KeyboardInterrupt: stopped; a resumed run goes on from here.
@@ -76,9 +78,12 @@ class _Run:
         options = self._options
         model = _mask_model(options) if options.remove_background else None
         if options.mesh:
-            _require_mesh()
+            step_options.require_mesh()
+        if options.turntable:
+            step_options.turntable_options(options)  # a length that can't be
+            step_options.require_turntable()
         if options.apriltag_size_mm is not None:
-            _scale_options(options)  # a family that there isn't
+            step_options.scale_options(options)  # a family that there isn't
         if inputs.posed is not None:
             posed = inputs.posed.absolute()
             posed_digest = digest.of_folder_parts(posed, ("images", "colmap", "masks"))
@@ -91,14 +96,16 @@ class _Run:
             "train",
             TRAIN,
             posed_digest,
-            _train_options(options),
+            step_options.train_options(options),
             lambda out, given: {"posed": posed, "out": out, "options": given},
             done=lambda r: f"{r.get('num_gaussians', 0):,} Gaussians",
         ).folder
         self._workspace.worth_keeping = True
         mesh = self._mesh(trained, posed, scale) if options.mesh else None
+        turned = self._turntable(trained, posed) if options.turntable else None
         mask = self._finished.get("mask")
-        self._export(inputs, trained, posed, Extras(mask=mask.folder if mask else None, scale=scale, mesh=mesh))
+        extras = Extras(mask=mask.folder if mask else None, scale=scale, mesh=mesh, turntable=turned)
+        self._export(inputs, trained, posed, extras)
 
     def _posed(self, source: Path, model: Path | None) -> Path:
         """Undistorted views with their cameras, of a video or photos; with a segmentation model, masks of the subject too."""
@@ -107,7 +114,7 @@ class _Run:
             "extract",
             EXTRACT,
             digest.of_input(source) if source.is_file() or source.is_dir() else "missing",
-            _extract_options(options),
+            step_options.extract_options(options),
             lambda out, given: {"source": source, "out": out, "options": given},
             done=lambda r: f"{r.get('frames_kept', '?')} of {r.get('frames_seen', '?')} frames kept",
         ).folder
@@ -117,7 +124,7 @@ class _Run:
                 "mask",
                 MASK,
                 inputs,
-                _mask_options(options, model),
+                step_options.mask_options(options, model),
                 lambda out, given: {"extracted": frames, "out": out, "options": given, "model": model},
                 done=lambda r: f"the subject fills {100 * r.get('coverage', 0):.0f} % of a frame",
             ).folder
@@ -126,7 +133,7 @@ class _Run:
             "sfm",
             SFM,
             inputs,
-            _sfm_options(options),
+            step_options.sfm_options(options),
             lambda out, given: {"extracted": frames, "out": out, "options": given, "masks": masks},
             done=lambda r: f"{r.get('frames_registered', '?')} of {r.get('frames_given', '?')} frames registered",
         ).folder
@@ -138,7 +145,7 @@ class _Run:
             "scale",
             SCALE,
             posed_digest,
-            _scale_options(self._options),
+            step_options.scale_options(self._options),
             lambda out, given: {"posed": posed, "out": out, "options": given},
             done=_scale_said,
         ).folder
@@ -149,7 +156,7 @@ class _Run:
             "mesh",
             MESH,
             digest.of_json([self._digests["train"], factor]),
-            _mesh_options(self._options),
+            step_options.mesh_options(self._options),
             lambda out, given: {
                 "trained": trained,
                 "posed": posed,
@@ -158,6 +165,16 @@ class _Run:
                 "metres_per_unit": factor,
             },
             done=lambda r: f"{r.get('faces', 0):,} triangles",
+        ).folder
+
+    def _turntable(self, trained: Path, posed: Path) -> Path:
+        return self._step(
+            "turntable",
+            TURNTABLE,
+            self._digests["train"],
+            step_options.turntable_options(self._options),
+            lambda out, given: {"trained": trained, "posed": posed, "out": out, "options": given},
+            done=lambda r: f"{r.get('frames', 0)} frames, {r.get('path', '')}",
         ).folder
 
     def _step(
@@ -212,18 +229,6 @@ class _Run:
         display.end(f"in {duration(outcome.seconds)}")
 
 
-def _extract_options(options: RunOptions) -> Any:
-    from tasks.extract.options import ExtractOptions
-
-    return ExtractOptions(max_frames=options.max_frames)
-
-
-def _sfm_options(options: RunOptions) -> Any:
-    from tasks.sfm.options import SfmOptions
-
-    return SfmOptions(method=options.method, seed=options.seed, num_threads=options.threads)  # type: ignore[arg-type]
-
-
 def _mask_model(options: RunOptions) -> Path:
     """The file of the segmentation model, found and looked at."""
     from tasks.mask.model import check_model, find_model
@@ -234,25 +239,6 @@ def _mask_model(options: RunOptions) -> Path:
     return model
 
 
-def _require_mesh() -> None:
-    from tasks.mesh.require import require
-
-    require()
-
-
-def _mask_options(options: RunOptions, model: Path) -> Any:
-    from tasks.mask.options import MaskOptions
-
-    return MaskOptions(model=options.mask_model, model_sha256=digest.of_file(model))
-
-
-def _scale_options(options: RunOptions) -> Any:
-    from tasks.scale.options import ScaleOptions
-
-    assert options.apriltag_size_mm is not None
-    return ScaleOptions(tag_size_mm=options.apriltag_size_mm, family=options.apriltag_family)
-
-
 def _scale_said(record: dict[str, Any]) -> str:
     if record.get("metres_per_unit"):
         return f"true size known to {100 * record.get('relative_uncertainty', 0):.2f} %"
@@ -261,27 +247,6 @@ def _scale_said(record: dict[str, Any]) -> str:
 
 def _metres_per_unit(scale: Path | None) -> float | None:
     return json.loads((scale / "scale.json").read_text())["metres_per_unit"] if scale is not None else None
-
-
-def _mesh_options(options: RunOptions) -> Any:
-    from tasks.mesh.options import MeshOptions
-
-    return MeshOptions(device=options.device, threads=options.threads)  # type: ignore[arg-type]
-
-
-def _train_options(options: RunOptions) -> Any:
-    from tasks.train.options import TrainOptions
-
-    return TrainOptions(
-        steps=options.steps,
-        max_gaussians=options.max_gaussians,
-        train_side_px=options.train_side_px,
-        sh_degree=options.sh_degree,
-        antialiased=options.antialiased,
-        device=options.device,  # type: ignore[arg-type]
-        seed=options.seed,
-        threads=options.threads,
-    )
 
 
 def _context(inputs: Inputs, finished: dict[str, Finished], options: RunOptions) -> Any:

@@ -28,6 +28,10 @@ class RunOptions:
         apriltag_size_mm: side of the tags' inner white square; given, they make the scene metric. None: none are looked for.
         apriltag_family: of the tags.
         mesh: make a mesh of the scene too.
+        turntable: make a video that goes around in the scene too.
+        turntable_seconds: its length.
+        turntable_size: its long side, in pixels.
+        turntable_path: "orbit", "sway", or "auto": what suits the capture.
     """
 
     preset: str
@@ -46,6 +50,10 @@ class RunOptions:
     apriltag_size_mm: float | None = None
     apriltag_family: str = "tagStandard41h12"
     mesh: bool = False
+    turntable: bool = False
+    turntable_seconds: float = 6.0
+    turntable_size: int = 960
+    turntable_path: str = "auto"
 
     def __post_init__(self) -> None:
         bounds = {
@@ -71,8 +79,13 @@ class RunOptions:
 
 
 METHODS = ("glomap", "colmap")
-ONLY_WITH = {"mask_model": "remove_background", "apriltag_family": "apriltag_size_mm"}
-EXTRAS = ("remove_background", "apriltag_size_mm", "mesh")
+TURNTABLE = ("turntable_seconds", "turntable_size", "turntable_path")
+ONLY_WITH = {
+    "mask_model": "remove_background",
+    "apriltag_family": "apriltag_size_mm",
+    **dict.fromkeys(TURNTABLE, "turntable"),
+}
+EXTRAS = ("remove_background", "apriltag_size_mm", "mesh", "turntable")
 
 
 def resolve(*, preset: str | None, device: str, overrides: dict[str, Any]) -> RunOptions:
@@ -93,6 +106,8 @@ def resolve(*, preset: str | None, device: str, overrides: dict[str, Any]) -> Ru
     if unknown:
         raise ValueError(f"no such options: {sorted(unknown)}")
     given = {key: value for key, value in overrides.items() if value is not None}
+    if any(key in given for key in TURNTABLE):  # who says how long it is wants one
+        given["turntable"] = True
     return replace(RunOptions(preset=name, device=device, **PRESETS[name]), **given)
 
 

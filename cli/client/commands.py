@@ -72,8 +72,25 @@ def options(whole: Callable[[str], int]) -> argparse.ArgumentParser:
     group.add_argument("--apriltag-size-mm", type=float, metavar="X", help="look for AprilTags, to know the scale")
     group.add_argument("--remove-background", action="store_true", help="keep the thing in the foreground only")
     group.add_argument("--mesh", action="store_true", help="also make a mesh (mesh.glb)")
+    add_turntable(group, whole)
     group.add_argument("--camera-type", choices=("orbital", "drone"), help="how the viewer moves")
     return parser
+
+
+def add_turntable(group: Any, whole: Callable[[str], int]) -> None:
+    """What can be chosen about a turntable, as of a job so of a local run; any of it asks for one."""
+    group.add_argument("--turntable", action="store_true", default=None, help="also make a video (turntable.mp4)")
+    group.add_argument("--turntable-seconds", type=float, metavar="X", help="its length, 1 to 60 (default: 6)")
+    group.add_argument("--turntable-size", type=whole, metavar="PX", help="its long side, 160 to 1920 (default: 960)")
+    group.add_argument(
+        "--turntable-path", choices=("auto", "orbit", "sway"), help="all around, or to and fro (default: what suits)"
+    )
+
+
+def turntable(args: argparse.Namespace) -> bool | dict[str, Any] | None:
+    """The submit's field; None where nothing asks for one."""
+    given = {"seconds": args.turntable_seconds, "side_px": args.turntable_size, "path": args.turntable_path}
+    return {name: value for name, value in given.items() if value is not None} or args.turntable
 
 
 def fields(args: argparse.Namespace, *, local: bool) -> dict[str, Any]:
@@ -104,6 +121,7 @@ def fields(args: argparse.Namespace, *, local: bool) -> dict[str, Any]:
         "apriltag_size_mm": args.apriltag_size_mm,
         "remove_background": args.remove_background,
         "mesh": args.mesh or None,  # ours alone: other deployments of the API need not see it
+        "turntable": turntable(args),  # so is this
         "camera_type": args.camera_type,
     }
 

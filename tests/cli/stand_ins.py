@@ -71,6 +71,14 @@ def mesh(
     return Record()
 
 
+def turntable(trained: Path, posed: Path, out: Path, options: Any, progress: Callable[[int, int, str], None]) -> Record:
+    _act("turntable", out, progress)
+    _note(f"turntable of {options.seconds} s at {options.side_px}, {options.path}")
+    out.mkdir()
+    (out / "turntable.mp4").write_text((trained / "scene.ply").read_text())
+    return Record()
+
+
 def reconstruct(
     extracted: Path,
     out: Path,
@@ -115,6 +123,8 @@ def export(
     out.mkdir()
     if extras.mesh is not None:
         (out / "mesh.glb").write_text((extras.mesh / "mesh.glb").read_text())
+    if extras.turntable is not None:
+        (out / "turntable.mp4").write_text((extras.turntable / "turntable.mp4").read_text())
     if extras.scale is not None:
         _note(f"export with {(extras.scale / 'scale.json').read_text()}")
     (out / "scene.ply").write_text((trained / "scene.ply").read_text())
@@ -168,7 +178,7 @@ def main() -> None:
     from cli import main as command
     from cli import pipeline
 
-    for function in ("extract", "mask", "sfm", "scale", "train", "mesh", "export"):
+    for function in ("extract", "mask", "sfm", "scale", "train", "mesh", "turntable", "export"):
         name = "reconstruct" if function == "sfm" else function
         setattr(pipeline, function.upper(), f"tests.cli.stand_ins:{name}")
     if "STAND_IN_MODEL" in os.environ:  # instead of a network

@@ -14,7 +14,7 @@ import pytest
 from cli.client import archives, commands, http, jobs, results, transfer
 from cli.client.errors import Damaged, JobEnded, Refused, Unreachable, UploadRefused
 from cli.display import PlainDisplay
-from cli.main import main
+from cli.main import main, parser
 from cli.service.folder import DataFolder, GroupState
 from tasks.errors import BadOption, NoPhotos, OutputUnwritable
 from tests.cli.conftest import tree
@@ -408,3 +408,17 @@ def test_titles_make_harmless_folder_names(title: str, name: str) -> None:
 def test_keys_that_are_none_are_refused() -> None:
     with pytest.raises(BadOption):
         http.Api(URL, "key\nX-Evil: 1")
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ((), None),
+        (("--turntable",), True),
+        (("--turntable", "--turntable-path", "sway"), {"path": "sway"}),
+        (("--turntable-seconds", "2.5", "--turntable-size", "1,280"), {"seconds": 2.5, "side_px": 1280}),
+    ],
+)
+def test_what_is_said_about_a_turntable_asks_for_one(given: tuple[str, ...], field: object) -> None:
+    args = parser().parse_args(["submit", "clip.mp4", *given])
+    assert commands.fields(args, local=True)["turntable"] == field

@@ -1,4 +1,4 @@
-"""Size, subject and mesh from the command line: which steps are run, what they are told, and what is found again."""
+"""Size, subject, mesh and turntable from the command line: which steps are run, what they are told, and what is found again."""
 
 from pathlib import Path
 
@@ -68,6 +68,30 @@ def test_a_missing_model_is_told_before_any_work(stand_ins: StandIns, clip: Path
     done = stand_ins.command.run("run", clip, "--out", tmp_path / "out", *ALL, REMBG_HOME=str(tmp_path / "nowhere"))
     assert done.stderr.splitlines()[-1].startswith("error [mask_model_unusable]: ")
     assert stand_ins.calls() == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_turntable_is_made_again_alone(stand_ins: StandIns, clip: Path, tmp_path: Path) -> None:
+    def run(*options: object) -> list[str]:
+        done = stand_ins.command.run("run", clip, "--out", tmp_path / "out", "--resume", *options)
+        assert done.returncode == 0, done.stderr
+        return stand_ins.calls()
+
+    usual = run("--turntable")
+    assert [c for c in usual if " " not in c] == ["extract", "sfm", "train", "turntable", "export"]
+    assert "turntable of 6.0 s at 960, auto" in usual
+    assert (tmp_path / "out" / "turntable.mp4").is_file()
+    other = run("--turntable-seconds", "2.5", "--turntable-size", "320", "--turntable-path", "sway")
+    assert other == ["turntable", "turntable of 2.5 s at 320, sway", "export"]
+    assert run() == ["export"]
+    assert not (tmp_path / "out" / "turntable.mp4").exists(), "it belonged to the result that was replaced"
+
+
+@pytest.mark.parametrize("given", ["seconds=0.5", "seconds=nan", "size=100", "size=4000", "path=spin"])
+def test_a_turntable_that_cannot_be_is_refused(stand_ins: StandIns, clip: Path, tmp_path: Path, given: str) -> None:
+    done = stand_ins.command.run("run", clip, "--out", tmp_path / "out", f"--turntable-{given}")
+    assert (done.returncode, stand_ins.calls()) == (2, [])
+    assert done.stderr.splitlines()[-1].startswith("error [bad_option]: ")
     assert not (tmp_path / "out").exists()
 
 
