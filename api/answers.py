@@ -118,6 +118,7 @@ class JobDetail(Answer):
     started_at: datetime | None
     finished_at: datetime | None
     viewer_url: str | None
+    run_url: str | None = Field(description="Of its run in Prefect's UI; null without a run, or where none is shown.")
 
 
 class SubmitAnswer(JobDetail):

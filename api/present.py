@@ -30,13 +30,16 @@ def status_of(job: Any) -> str:
             return "Not found"
 
 
-def detail(job: Any, *, remaining_seconds: int | None, viewer_url: str | None) -> dict[str, Any]:
+def detail(
+    job: Any, *, remaining_seconds: int | None, viewer_url: str | None, run_url: str | None = None
+) -> dict[str, Any]:
     """The job's detail, in JSON's types.
 
     Args:
         job: a job's row.
         remaining_seconds: the estimate for it, see `api.estimate`.
         viewer_url: of its page, see `api.links`.
+        run_url: of its run in Prefect's UI.
     """
     finished = job.state == FINISHED
     files = job.files if finished else {}
@@ -73,6 +76,7 @@ def detail(job: Any, *, remaining_seconds: int | None, viewer_url: str | None) -
         "started_at": instant(job.started_at),
         "finished_at": instant(job.finished_at),
         "viewer_url": viewer_url,
+        "run_url": run_url,
     }
 
 

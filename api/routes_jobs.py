@@ -158,7 +158,10 @@ def look_up(service: Service, account_id: UUID, job_id: UUID) -> Any:
 def detail_of(service: Service, job: Any, base: str) -> dict[str, Any]:
     """The detail of a job's row; `base` is where clients reach the service."""
     return present.detail(
-        job, remaining_seconds=service.estimates.of(job), viewer_url=service.links.viewer_url(job, base)
+        job,
+        remaining_seconds=service.estimates.of(job),
+        viewer_url=service.links.viewer_url(job, base),
+        run_url=service.links.run_url(job),
     )
 
 

@@ -54,6 +54,12 @@ class Settings(BaseSettings):
     limit_pages: str = "3000/minute"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    prefect_ui_url: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="Prefect's pages, to which jobs then link; empty: no links",
+    )
+
     # Runs.
     deployment: str = "reconstruct/reconstruct"
     work_pool: str = "gpu"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cli.service.errors import DataUnusable
 from cli.service.folder import DataFolder
+from storage.settings import is_loopback
 
 GROUP_MARK = "SPLATFLOW_GROUP"
 FLOW_RUN_MARK = "PREFECT__FLOW_RUN_ID"  # Prefect gives it to a flow run's process, which hands it down
@@ -76,11 +77,19 @@ def of_parts(folder: DataFolder, addresses: Addresses, inherited: Mapping[str, s
         "SPLATFLOW_DATA": str(folder.path),
         "SPLATFLOW_API_HOST": addresses.host,
         "SPLATFLOW_API_PORT": str(addresses.api_port),
+        **_prefect_ui(addresses, inherited),
         "SPLATFLOW_SIGNING_SECRET": inherited.get("SPLATFLOW_SIGNING_SECRET") or kept_secret(folder),
         GROUP_MARK: folder.group_id,
         "PYTHONPATH": os.pathsep.join(path),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]),
     }
+
+
+def _prefect_ui(addresses: Addresses, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Jobs link to the group's own Prefect UI as long as nobody but this machine reads the link; else only by the operator's wish."""
+    if "SPLATFLOW_PREFECT_UI_URL" in inherited or inherited.get("SPLATFLOW_PUBLIC_URL"):
+        return {}
+    return {"SPLATFLOW_PREFECT_UI_URL": addresses.prefect_url} if is_loopback(addresses.host) else {}
 
 
 def kept_secret(folder: DataFolder) -> str:

@@ -46,6 +46,7 @@ ADDITIVE = {
     "started_at",
     "finished_at",
     "viewer_url",
+    "run_url",
 }
 
 
@@ -143,7 +144,7 @@ def check_status(detail: Mapping[str, Any]) -> None:
 
 
 def _check_additive(detail: Mapping[str, Any]) -> None:
-    for name in ("current_step", "error_code", "error_message", "viewer_url", "camera_type"):
+    for name in ("current_step", "error_code", "error_message", "viewer_url", "run_url", "camera_type"):
         assert detail[name] is None or isinstance(detail[name], str), name
     for name in ("started_at", "finished_at"):
         if detail[name] is not None:
