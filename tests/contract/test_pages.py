@@ -44,7 +44,7 @@ def test_an_open_page_learns_that_its_scene_is_gone(service: Service, api: Api, 
         lines = stream.iter_lines()
         assert next(lines) == "event: scene"
         assert json.loads(next(lines).removeprefix("data: "))["job_id"] == job
-        assert api.delete(f"jobs/{job}/").status_code == 204
+        assert api.request("DELETE", f"jobs/{job}/").status_code == 204
         assert "event: gone" in lines
     assert outside("GET", f"{service.url}/scenes/{job}").status_code == 404
 
