@@ -1,5 +1,8 @@
 import { render } from "preact";
+import { App } from "./app";
+import { expose } from "./handle";
+import { told } from "./state";
 
-render(<main>splatflow</main>, document.getElementById("root")!);
-const viewer = () => import("./viewer");
-export { viewer };
+document.documentElement.classList.toggle("embed", told.embed);
+expose();
+render(<App />, document.getElementById("root")!);
