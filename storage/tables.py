@@ -11,6 +11,10 @@ from sqlmodel import Field, SQLModel
 QUEUED, RUNNING, FINISHED, FAILED, LOST = "queued", "running", "finished", "failed", "lost"
 OPEN_STATES = (QUEUED, RUNNING)
 
+# Job.priority: what a person waits for goes before what runs by night
+INTERACTIVE, BATCH = "interactive", "batch"
+PRIORITIES = (INTERACTIVE, BATCH)
+
 # Outbox.kind
 START, STOP, DELETE = "start", "stop", "delete"
 
@@ -42,6 +46,7 @@ class Account(SQLModel, table=True):
     name: str = Field(unique=True, max_length=255)
     plan: str = "enterprise"
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    quotas: dict[str, int] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}"))
 
 
 class ApiKey(SQLModel, table=True):
@@ -74,6 +79,10 @@ class Job(SQLModel, table=True):
     `attempt` counts the runs made for it; `run_id` is the Prefect flow run of this attempt. While one is at work it holds
     `lease_token`, and `lease_beat` counts up: whoever writes must name attempt and token (see `storage.attempts`).
     `revision` counts every change that a client can see.
+
+    `reprocess_of`: this row is a try at a better result for that job, which stays finished meanwhile and says so in `reprocessing`.
+    Clients never see such a row; its objects are under the other's prefix, and it goes on from the other's finished steps.
+    `expired_at`: when its outputs were removed since they had been kept for as long as they are to be.
     """
 
     __table_args__ = (
@@ -98,6 +107,12 @@ class Job(SQLModel, table=True):
     remove_background: bool = False
     mesh: bool = False
     turntable: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    priority: str = INTERACTIVE
+    reprocess_of: UUID | None = Field(default=None, index=True)
+    batch_id: UUID | None = None
+    reprocessing: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    fitted: int = 0  # how often it was made smaller, since its training did not fit the memory
+    expired_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     camera_type: str | None = None
     max_frames: int | None = None
     train_side_px: int | None = None
@@ -193,3 +208,78 @@ class Tally(SQLModel, table=True):
     labels: str = Field(primary_key=True, max_length=255)
     part: str = Field(primary_key=True, max_length=16)
     value: float = Field(default=0.0, sa_type=Double)
+
+
+class Batch(SQLModel, table=True):
+    """A reprocessing of many jobs: what was asked for, and how far it is.
+
+    Attributes:
+        account_id: whose jobs; None: an operator's, over all accounts.
+        spec: which jobs, which options change, how many at once, when better is better; see `flows.reprocess`.
+        state: "running", "finished" or "cancelled".
+    """
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    account_id: UUID | None = Field(default=None, foreign_key="account.id", index=True)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    state: str = "running"
+    spec: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+
+
+class BatchItem(SQLModel, table=True):
+    """One job of a batch.
+
+    Attributes:
+        job_id: the job; no foreign key: what a batch did is told also of jobs that were deleted since.
+        shadow_id: the row that makes the new result, see `Job.reprocess_of`.
+        state: "waiting", "running", "replaced", "kept", "failed" or "skipped".
+        before, after: quality of the old and the new result.
+    """
+
+    batch_id: UUID = Field(foreign_key="batch.id", primary_key=True)
+    job_id: UUID = Field(primary_key=True)
+    shadow_id: UUID | None = None
+    state: str = Field(default="waiting", index=True)
+    before: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    after: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    reason: str | None = Field(default=None, sa_type=Text)
+
+
+class Webhook(SQLModel, table=True):
+    """Where an account wants to be told of its jobs' ends. The secret that signs is in no column: it is made of the service's own
+    and `salt`.
+    """
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    account_id: UUID = Field(foreign_key="account.id", index=True)
+    url: str = Field(max_length=2048)
+    events: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    salt: str = Field(max_length=64)
+    active: bool = True
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """One telling, tried until it is heard or a day has passed.
+
+    Attributes:
+        body: exactly what is sent.
+        state: "waiting", "delivered" or "failed".
+        status_code, error: of the last try.
+    """
+
+    __table_args__ = (Index("ix_webhookdelivery_due", "state", "due_at"),)
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    webhook_id: UUID = Field(foreign_key="webhook.id", index=True)
+    job_id: UUID
+    event: str = Field(max_length=32)
+    body: str = Field(sa_type=Text)
+    state: str = "waiting"
+    tries: int = 0
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    due_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    status_code: int | None = None
+    error: str | None = Field(default=None, max_length=255)
