@@ -76,7 +76,17 @@ export interface Wish {
 /** Calls the API; throws `ApiError`. */
 export async function call<T>(key: string, path: string, wish: Wish = {}): Promise<T> {
   const response = await answer(key, path, wish);
-  return (response.status === 204 ? undefined : await response.json()) as T;
+  return response.status === 204 ? (undefined as T) : contentOf<T>(response);
+}
+
+/** The JSON of an answer; throws `ApiError` when it breaks off. */
+export async function contentOf<T>(response: Response): Promise<T> {
+  try {
+    return (await response.json()) as T;
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(0, "unreachable", "The answer of the service broke off.");
+  }
 }
 
 /** The same, for answers that are no JSON. Redirects to files are followed. */
