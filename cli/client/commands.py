@@ -41,17 +41,17 @@ def add(commands: Any, whole: Callable[[str], int]) -> None:
     command.set_defaults(call=_jobs)
 
     for name, call, text in (
-        ("status", _status, "what becomes of a job"),
+        ("status", _status, "what becomes of a job; without ID: all that wait or are at work"),
         ("cancel", _cancel, "stop a job"),
         ("retry", _retry, "run a failed job again; finished steps are kept"),
         ("download", _download, "fetch the files of a finished job"),
         ("delete", _delete, "remove a job and all of its files"),
     ):
         command = commands.add_parser(name, parents=[where if name in ("download", "delete") else shown], help=text)
-        command.add_argument("id", metavar="ID", help="of the job")
+        command.add_argument("id", metavar="ID", help="of the job", nargs="?" if name == "status" else None)
         command.set_defaults(call=call)
         if name == "status":
-            command.add_argument("--watch", action="store_true", help="follow it to its end")
+            command.add_argument("--watch", action="store_true", help="follow it to its end, or all until none is left")
         if name == "download":
             command.add_argument("--out", type=Path, metavar="DIR", help="default: out/<title>; with --type: here")
             command.add_argument("--type", action="append", metavar="T", help="ply, spz, report, ...; default: all")
@@ -192,14 +192,36 @@ def _jobs(args: argparse.Namespace) -> None:
 
 def _status(args: argparse.Namespace) -> None:
     from cli.client import jobs
+    from cli.client.board import printable
 
+    if args.id is None:
+        _board(args)
+        return
     with _opened(args) as (api, _):
         if args.watch:
             with _display(args) as display:
+                job = api.get(f"jobs/{_id(args.id)}/")
+                display.say(f"{printable(job['title'])}  {job['job_id']}")
                 job = jobs.follow(api, _id(args.id), display)
         else:
             job = api.get(f"jobs/{_id(args.id)}/")
     _print_job(job, args)
+
+
+def _board(args: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from cli.client import board
+
+    console = Console(stderr=args.json)
+    with _opened(args) as (api, _):
+        if args.watch:
+            board.watch(lambda: board.open_jobs(api), console)
+        found = board.open_jobs(api)
+        if not args.watch and not args.json:
+            board.show(found, console)
+    if args.json:
+        print(json.dumps(found))
 
 
 def _cancel(args: argparse.Namespace) -> None:

@@ -99,6 +99,8 @@ def lines(job: dict[str, Any]) -> list[str]:
         found.append(("remaining", f"about {duration(job['estimated_time_remaining'])}"))
     if job.get("error_message"):
         found.append(("reason", f"[{job.get('error_code')}] {job['error_message']}"))
+    if job.get("run_url"):
+        found.append(("run", job["run_url"]))
     times = (job.get("quality") or {}).get("step_seconds") or {}
     if isinstance(times, dict) and times:
         found.append(("time", ", ".join(f"{name} {duration(seconds)}" for name, seconds in times.items())))
