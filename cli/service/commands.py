@@ -1,4 +1,4 @@
-"""The grammar of `splatflow up`, `down` and `keys`, and what each calls."""
+"""The grammar of `splatflow up`, `down`, `part` and `keys`, and what each calls."""
 
 import argparse
 import os
@@ -9,6 +9,8 @@ from typing import Any
 
 from cli.client import commands as client_commands
 from cli.client.commands import options
+
+PARTS = ("migrate", "prefect", "deploy", "api", "dispatcher", "worker", "housekeeping")
 
 
 def add(commands: Any, whole: Callable[[str], int]) -> None:
@@ -34,6 +36,17 @@ def add(commands: Any, whole: Callable[[str], int]) -> None:
 
     command = commands.add_parser("down", parents=[data], help="stop the service on this machine")
     command.set_defaults(call=_down)
+
+    command = commands.add_parser("part", parents=[data], help="run one part of the service on a machine of its own")
+    command.add_argument("name", choices=PARTS, metavar="NAME", help=", ".join(PARTS))
+    command.add_argument("--check", action="store_true", help="ask the part that runs here, for health checks")
+    command.add_argument(
+        "--kubernetes",
+        type=Path,
+        metavar="FILE",
+        help="with deploy: runs are jobs of a cluster, by this base job template",
+    )
+    command.set_defaults(call=_part)
 
     command = commands.add_parser(
         "reconstruct",
@@ -102,6 +115,21 @@ def _down(args: argparse.Namespace) -> None:
     folder = data_folder(args.data, os.environ)
     if not up.stop(folder, progress_line):
         raise GroupNotRunning(f"No group is at work in {folder.path}; name its data folder with --data.")
+
+
+def _part(args: argparse.Namespace) -> None:
+    from cli.service import roles
+    from cli.service.folder import data_folder
+    from tasks.errors import BadOption
+
+    folder = data_folder(args.data, os.environ)
+    if args.kubernetes is not None and args.name != "deploy":
+        raise BadOption(f"--kubernetes goes with `part deploy`, not with `part {args.name}`.")
+    if args.check:
+        roles.check(args.name, folder, os.environ)
+        return
+    arguments = () if args.kubernetes is None else ("--kubernetes", str(args.kubernetes))
+    roles.run(args.name, folder, os.environ, arguments)
 
 
 def _reconstruct(args: argparse.Namespace) -> None:

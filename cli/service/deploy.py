@@ -1,17 +1,20 @@
 """Tells Prefect of the pools, their queues and the deployments. Does the same at every start, so nothing can go stale.
 
-`prefect.yaml` says the same for `prefect deploy --all` on many machines; a test keeps the two together. Here it takes a
-quarter of a second instead of six, needs no checkout, and runs write to the group's own log.
+`prefect.yaml` says the same for `prefect deploy --all`; a test keeps the two together. Here it takes a quarter of a second
+instead of six, needs no checkout, and runs write to the log of their data folder.
 """
 
+import json
 import os
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cli.service.prefect_api import PrefectAnswered, insist
 from flows.request import DEFAULT_QUEUE, HOUSEKEEPING_POOL, POOL, QUEUES
+from tasks.errors import BadOption
 
 POOLS = {
     POOL: "Reconstructions. Takes more runs than there are GPUs; a training slot is a lease of its own.",
@@ -61,21 +64,68 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-def deploy(api_url: str, *, working_dir: str) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """How the runs of a pool are started.
+
+    Attributes:
+        type: of the pool, as Prefect names it.
+        template: the pool's base job template.
+        job_variables: of its deployments.
+    """
+
+    type: str = "process"
+    template: dict[str, Any]
+    job_variables: dict[str, Any]
+
+
+def of_group(working_dir: str) -> Kind:
+    """Processes on this machine, which begin in `working_dir`."""
+    command = shlex.join([sys.executable, "-m", "cli.service.flow"])
+    return Kind(template=TEMPLATE, job_variables={**_process_variables(command), "working_dir": working_dir})
+
+
+def of_workers() -> Kind:
+    """Processes wherever a worker is: nothing in it is a path of this machine."""
+    return Kind(template=TEMPLATE, job_variables=_process_variables("python -m cli.service.flow"))
+
+
+def of_kubernetes(template: Path) -> Kind:
+    """Jobs of a cluster, made from a file like `deploy/kubernetes/base-job-template.json`.
+
+    Raises:
+        BadOption: the file can't be read, or is no base job template.
+    """
+    try:
+        found = json.loads(template.read_text())
+        if not {"job_configuration", "variables"} <= found.keys():
+            raise ValueError
+    except (OSError, ValueError, AttributeError):
+        raise BadOption(
+            f"{template} is no base job template; give a JSON file with `job_configuration` and `variables`."
+        ) from None
+    return Kind(type="kubernetes", template=found, job_variables={})
+
+
+def deploy(api_url: str, kind: Kind, *, housekeeping: Kind | None = None) -> None:
     """Makes or updates all of it.
 
     Args:
         api_url: of the Prefect server.
-        working_dir: where the processes of runs begin.
+        kind: how reconstructions are started.
+        housekeeping: how housekeeping is; like reconstructions when None.
 
     Raises:
+        BadOption: a pool is there already, and of another type.
         PrefectAnswered, OSError: Prefect refused, or is away.
     """
+    kinds = {POOL: kind, HOUSEKEEPING_POOL: housekeeping or kind}
     for pool, description in POOLS.items():
-        _pool(api_url, pool, description)
+        _pool(api_url, pool, description, kinds[pool])
     for deployment in DEPLOYMENTS:
         flow_id = insist(api_url, "POST", "/flows/", {"name": deployment["flow"]})["id"]
-        insist(api_url, "POST", "/deployments/", _body(deployment, flow_id, working_dir))
+        body = _body(deployment, flow_id, kinds[deployment["pool"]].job_variables)
+        insist(api_url, "POST", "/deployments/", body)
 
 
 def schema(parameters: dict[str, str]) -> dict[str, Any]:
@@ -88,13 +138,28 @@ def schema(parameters: dict[str, str]) -> dict[str, Any]:
     return {**found, "required": list(parameters)} if parameters else found
 
 
-def _pool(api_url: str, name: str, description: str) -> None:
-    wanted = {"description": description, "base_job_template": TEMPLATE}
+def _process_variables(command: str) -> dict[str, Any]:
+    return {
+        # A command keeps the worker from copying a workspace, which takes ten seconds.
+        "command": command,
+        # A pipe to the worker would break when the worker dies, and the run with it.
+        "stream_output": False,
+    }
+
+
+def _pool(api_url: str, name: str, description: str, kind: Kind) -> None:
+    wanted = {"description": description, "base_job_template": kind.template}
     try:
-        insist(api_url, "POST", "/work_pools/", {"name": name, "type": "process", **wanted})
+        insist(api_url, "POST", "/work_pools/", {"name": name, "type": kind.type, **wanted})
     except PrefectAnswered as error:
         if error.status != CONFLICT:
             raise
+        there = insist(api_url, "GET", f"/work_pools/{name}")["type"]
+        if there != kind.type:  # Prefect doesn't change it
+            raise BadOption(
+                f"The work pool {name} is of type {there}, not {kind.type}; let its runs end and delete it first "
+                f"(`prefect work-pool delete {name}`)."
+            ) from None
         insist(api_url, "PATCH", f"/work_pools/{name}", wanted)
     for queue, priority in POOL_QUEUES[name].items():
         try:
@@ -105,7 +170,7 @@ def _pool(api_url: str, name: str, description: str) -> None:
             insist(api_url, "PATCH", f"/work_pools/{name}/queues/{queue}", {"priority": priority})
 
 
-def _body(deployment: dict[str, Any], flow_id: str, working_dir: str) -> dict[str, Any]:
+def _body(deployment: dict[str, Any], flow_id: str, job_variables: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": deployment["name"],
         "flow_id": flow_id,
@@ -117,13 +182,7 @@ def _body(deployment: dict[str, Any], flow_id: str, working_dir: str) -> dict[st
         "parameter_openapi_schema": schema(deployment["parameters"]),
         "enforce_parameter_schema": True,
         "tags": [],
-        "job_variables": {
-            # A command keeps the worker from copying a workspace, which takes ten seconds.
-            "command": shlex.join([sys.executable, "-m", "cli.service.flow"]),
-            # A pipe to the worker would break when the worker dies, and the run with it.
-            "stream_output": False,
-            "working_dir": working_dir,
-        },
+        "job_variables": job_variables,
         "schedules": [_schedule(deployment["cron"])] if "cron" in deployment else [],
     }
 
@@ -133,8 +192,8 @@ def _schedule(cron: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Works on the server of PREFECT_API_URL."""
-    deploy(os.environ["PREFECT_API_URL"], working_dir=str(Path(os.environ["SPLATFLOW_DATA"]) / "work"))
+    """Works on the server of PREFECT_API_URL, for the group of the data folder."""
+    deploy(os.environ["PREFECT_API_URL"], of_group(str(Path(os.environ["SPLATFLOW_DATA"]) / "work")))
 
 
 if __name__ == "__main__":

@@ -64,8 +64,6 @@ def of_parts(folder: DataFolder, addresses: Addresses, inherited: Mapping[str, s
     Raises:
         DataUnusable: the file of secrets can't be read or made.
     """
-    root = str(Path(__file__).resolve().parents[2])
-    path = [root, *(p for p in inherited.get("PYTHONPATH", "").split(os.pathsep) if p and p != root)]
     return {
         **DEFAULTS,
         **{name: value for name, value in inherited.items() if name not in FOREIGN},
@@ -80,6 +78,35 @@ def of_parts(folder: DataFolder, addresses: Addresses, inherited: Mapping[str, s
         **_prefect_ui(addresses, inherited),
         "SPLATFLOW_SIGNING_SECRET": inherited.get("SPLATFLOW_SIGNING_SECRET") or kept_secret(folder),
         GROUP_MARK: folder.group_id,
+        **_paths(inherited),
+    }
+
+
+def of_role(folder: DataFolder, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a part on a machine of its own: what it shares with others is the operator's, and nothing is made up.
+
+    Args:
+        folder: of this machine alone; need not exist.
+        inherited: the environment of the command.
+    """
+    return {
+        **DEFAULTS,
+        "PREFECT_HOME": str(folder.prefect),
+        # Prefect's server copies its pages before it serves them, by default into its own package, which may be read-only.
+        "PREFECT_UI_STATIC_DIRECTORY": str(folder.prefect / "pages"),
+        **{name: value for name, value in inherited.items() if name != "PREFECT_PROFILE"},
+        **FIXED,
+        "SPLATFLOW_DATA": str(folder.path),
+        GROUP_MARK: folder.group_id,
+        **_paths(inherited),
+    }
+
+
+def _paths(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Lets child processes find this package and this Python."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = [root, *(p for p in inherited.get("PYTHONPATH", "").split(os.pathsep) if p and p != root)]
+    return {
         "PYTHONPATH": os.pathsep.join(path),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]),
     }

@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cli.service.environment import Addresses
 from cli.service.prefect_api import PrefectAnswered, call
 from cli.service.worker import name as worker_name
+from flows.request import HOUSEKEEPING_POOL, POOL
 
 PROBE_SECONDS = 2.0
 WORKERS = 0  # the first to be stopped, then the runs that they started
@@ -50,32 +51,10 @@ def parts(addresses: Addresses, group_id: str) -> list[Part]:
     Python programs spend their first seconds with imports; so each starts as soon as it can and waits by itself where it must.
     """
     prefect_api = f"{addresses.prefect_url}/api"
-
-    def worker_online() -> bool:
-        found = call(prefect_api, "POST", "/work_pools/gpu/workers/filter", {}, timeout_seconds=PROBE_SECONDS)
-        return any(w["name"] == worker_name("gpu", group_id) and w["status"] == "ONLINE" for w in found)
-
     return [
-        Part(
-            name="prefect",
-            module="uvicorn",
-            arguments=(
-                *("--factory", "prefect.server.api.server:create_app"),
-                *("--host", addresses.prefect_host, "--port", str(addresses.prefect_port)),
-                *("--timeout-keep-alive", "5", "--log-level", "warning"),
-            ),
-            ready=lambda: answers(prefect_api, "/health"),
-            stop_order=3,
-        ),
+        prefect(addresses.prefect_host, addresses.prefect_port, prefect_api),
         Part(name="prepare", module="cli.service.prepare", ends=True, says=True),
-        Part(
-            name="worker",
-            module="cli.service.worker",
-            arguments=("gpu",),
-            ready=worker_online,
-            stop_order=WORKERS,
-            patience_seconds=1.0,
-        ),
+        worker("worker", POOL, prefect_api, group_id),
         Part(
             name="api",
             module="api.main",
@@ -86,16 +65,50 @@ def parts(addresses: Addresses, group_id: str) -> list[Part]:
         ),
         Part(name="dispatcher", module="api.dispatcher", after=("prepare",), stop_order=1),
         Part(name="deploy", module="cli.service.deploy", after=("prefect",), ends=True),
-        Part(
-            name="housekeeping",
-            module="cli.service.worker",
-            arguments=("housekeeping",),
+        replace(
+            worker("housekeeping", HOUSEKEEPING_POOL, prefect_api, group_id),
             after=("worker", "api", "deploy"),
+            ready=None,
             gates=False,
-            stop_order=WORKERS,
-            patience_seconds=1.0,
         ),
     ]
+
+
+def prefect(host: str, port: int, api_url: str) -> Part:
+    """Prefect's server.
+
+    Args:
+        host, port: where it listens.
+        api_url: where its API is reached from here.
+    """
+    return Part(
+        name="prefect",
+        module="uvicorn",
+        arguments=(
+            *("--factory", "prefect.server.api.server:create_app"),
+            *("--host", host, "--port", str(port)),
+            *("--timeout-keep-alive", "5", "--log-level", "warning"),
+        ),
+        ready=lambda: answers(api_url, "/health"),
+        stop_order=3,
+    )
+
+
+def worker(name: str, pool: str, prefect_api: str, group_id: str) -> Part:
+    """A worker of a pool; ready once Prefect has heard of it."""
+
+    def online() -> bool:
+        found = call(prefect_api, "POST", f"/work_pools/{pool}/workers/filter", {}, timeout_seconds=PROBE_SECONDS)
+        return any(w["name"] == worker_name(pool, group_id) and w["status"] == "ONLINE" for w in found)
+
+    return Part(
+        name=name,
+        module="cli.service.worker",
+        arguments=(pool,),
+        ready=online,
+        stop_order=WORKERS,
+        patience_seconds=1.0,
+    )
 
 
 def answers(url: str, path: str) -> bool:
