@@ -128,7 +128,7 @@ class Job(SQLModel, table=True):
     step_total: int | None = None
     step_seconds: dict[str, float] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     queue_position: int | None = None
-    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     error_code: str | None = None
     error_message: str | None = Field(default=None, sa_type=Text)
