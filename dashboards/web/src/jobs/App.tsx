@@ -19,9 +19,11 @@ export function App() {
   const signedIn = key.value !== null;
   return (
     <>
-      <a class="skip" href="#jobs-heading">
-        Skip to the jobs
-      </a>
+      {signedIn && (
+        <a class="skip" href="#jobs-heading">
+          Skip to the jobs
+        </a>
+      )}
       <Header />
       <main>
         <Banner />

@@ -23,8 +23,8 @@ export function JobCard(props: { job: JobDetail }) {
           <p class="facts">
             <time dateTime={job.uploaded_at}>{dateText(job.uploaded_at)}</time> ·{" "}
             {job.public ? "public" : "private"}
-            {quality !== null && <span class="quality"> · {quality}</span>}
           </p>
+          {quality !== null && <p class="facts quality">{quality}</p>}
           <p class="facts">{optionsText(job)}</p>
           <Warnings job={job} />
           <p class="error" role="alert">

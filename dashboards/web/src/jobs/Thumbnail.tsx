@@ -27,10 +27,11 @@ export function Thumbnail(props: { job: JobDetail }) {
   const { job } = props;
   const place = useRef<HTMLDivElement>(null);
   const visible = useSignal(false);
+  const inView = visible.value;
   useLayoutEffect(() => thumbnails.open(job.job_id), [job.job_id]);
   useEffect(() => observe(place.current!, (now) => (visible.value = now)), []);
   useEffect(() => {
-    if (visible.value) void thumbnails.show(job);
+    if (inView) void thumbnails.show(job);
   });
   const url = thumbnails.url(job.job_id).value;
   return (

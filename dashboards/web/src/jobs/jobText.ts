@@ -48,12 +48,12 @@ export interface Progress {
 export function progressOf(job: JobDetail): Progress | null {
   if (kindOf(job) !== "working") return null;
   const step = job.current_step === null ? null : (STEPS[job.current_step] ?? job.current_step);
+  // The percentage of the whole is that of the training's step.
+  const withinStep = job.current_step === "train" ? null : job.step_percent;
   const percent = job.percent_complete ?? job.step_percent ?? 0;
   const parts = [
     ...(job.percent_complete !== null ? [`${job.percent_complete} %`] : []),
-    ...(step !== null
-      ? [job.step_percent === null ? step : `${step}, ${job.step_percent} % of this step`]
-      : []),
+    ...(step === null ? [] : [withinStep === null ? step : `${step}, ${withinStep} % of this step`]),
     ...(timeLeft(job) ?? []),
   ];
   return { percent, text: parts.join(" · ") };
