@@ -107,6 +107,8 @@ def test_nothing_of_ours_is_told_that_nobody_looks_at(exposed: Exposed):
     parts = re.compile(r"_(bucket|sum|count|total|created)$")
     ours = {parts.sub("", metric) for metric in exposed if metric.startswith("splatflow_")}
     assert ours - {parts.sub("", metric) for metric in looked_at} == set()
+    explained = (GRAFANA.parents[1] / "docs" / "operations.md").read_text()
+    assert [metric for metric in ours if f"`{metric}" not in explained] == []
 
 
 @pytest.mark.parametrize(
@@ -213,6 +215,14 @@ def test_provisioning_fits_the_files():
     assert job["job_name"] == "splatflow"
     assert all(target.startswith("127.0.0.1:") for one in job["static_configs"] for target in one["targets"])
     assert source["jsonData"]["timeInterval"] == scraping["global"]["scrape_interval"]
+
+
+def test_each_alert_has_its_cases():
+    """They are run by hand with promtool, which is not among what the tests need."""
+    cases = yaml.safe_load((Path(__file__).parent / "alerts_test.yml").read_text())
+    tried = {(case["alertname"], bool(case["exp_alerts"])) for one in cases["tests"] for case in one["alert_rule_test"]}
+    names = {rule["alert"] for group in alerts()["groups"] for rule in group["rules"]}
+    assert tried == {(name, raised) for name in names for raised in (True, False)}
 
 
 def test_alerts_say_what_to_do():
