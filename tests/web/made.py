@@ -85,3 +85,21 @@ def psnr_db(a: NDArray, b: NDArray) -> float:
     """Of two pictures of 8 bits."""
     error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+def depth_map(scene: Gaussians, viewmat: NDArray, K: NDArray, width: int, height: int) -> NDArray[np.float32]:
+    """Depth (H, W) of what is seen; infinite where nothing is."""
+    depths = scene.means @ viewmat[2, :3].astype(np.float32) + np.float32(viewmat[2, 3])
+    values, alphas, _ = native.rasterization(
+        torch.from_numpy(scene.means),
+        torch.from_numpy(scene.quats),
+        torch.from_numpy(scene.scales).exp(),
+        torch.from_numpy(scene.opacities).sigmoid(),
+        torch.from_numpy(np.repeat(depths[:, None], 3, 1)),
+        torch.from_numpy(viewmat.astype(np.float32))[None],
+        torch.from_numpy(K.astype(np.float32))[None],
+        width,
+        height,
+    )
+    alpha = alphas[0, ..., 0].numpy()
+    return np.where(alpha > 0.9, values[0, ..., 0].numpy() / np.maximum(alpha, 1e-6), np.inf)
