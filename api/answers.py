@@ -109,6 +109,7 @@ class JobDetail(Answer):
     camera_type: Literal["orbital", "drone"] | None
     max_frames: int | None
     train_side_px: int | None
+    priority: Literal["interactive", "batch"]
     scale: dict[str, Any] | None = Field(
         description="What the tags say: status, metres_per_unit (applied to all files already), relative_uncertainty, "
         "interval_95, tags, views_used. Null until the job is finished, and without apriltag_size_mm."

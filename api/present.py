@@ -70,6 +70,7 @@ def detail(
         "camera_type": job.camera_type,
         "max_frames": job.max_frames,
         "train_side_px": job.train_side_px,
+        "priority": job.priority,
         "scale": job.scale,
         "quality": job.quality,
         "files": {kind: {"bytes": file.get("bytes", 0), "sha256": file.get("sha256")} for kind, file in files.items()},

@@ -15,6 +15,7 @@ from storage.naming import EXTENSIONS, normal_extension
 
 CAMERA_MESSAGE = 'Invalid camera_type. Must be "orbital" or "drone".'
 CameraType = Literal["orbital", "drone"]
+PRIORITY_MESSAGE = 'Invalid priority. Must be "interactive" or "batch".'
 PATH_MESSAGE = 'Invalid turntable path. Must be "auto", "orbit" or "sway".'
 Title = Annotated[str, AfterValidator(clean_text), Field(min_length=1, max_length=255)]
 
@@ -137,6 +138,7 @@ class SubmitRequest(Body):
         "reconstruction_method": 'Invalid reconstruction_method. Must be "glomap" or "colmap".',
         "apriltag_size_mm": "AprilTag size must be between 1mm and 1000mm.",
         "camera_type": CAMERA_MESSAGE,
+        "priority": PRIORITY_MESSAGE,
         "turntable": "turntable must be true, false, or an object of seconds, side_px and path.",
         "turntable.path": PATH_MESSAGE,
     }
@@ -169,6 +171,9 @@ class SubmitRequest(Body):
     max_frames: int | None = Field(default=None, ge=3, le=5_000, description="Use at most so many frames.")
     train_side_px: int | None = Field(
         default=None, ge=32, le=1_600, description="Train on images whose longer side is at most this."
+    )
+    priority: Literal["interactive", "batch"] = Field(
+        default="interactive", description="batch: when nobody waits for it; interactive jobs go before."
     )
 
 

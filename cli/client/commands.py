@@ -74,6 +74,7 @@ def options(whole: Callable[[str], int]) -> argparse.ArgumentParser:
     group.add_argument("--mesh", action="store_true", help="also make a mesh (mesh.glb)")
     add_turntable(group, whole)
     group.add_argument("--camera-type", choices=("orbital", "drone"), help="how the viewer moves")
+    group.add_argument("--priority", choices=("interactive", "batch"), help="batch: after jobs that people wait for")
     return parser
 
 
@@ -123,6 +124,7 @@ def fields(args: argparse.Namespace, *, local: bool) -> dict[str, Any]:
         "mesh": args.mesh or None,  # ours alone: other deployments of the API need not see it
         "turntable": turntable(args),  # so is this
         "camera_type": args.camera_type,
+        "priority": args.priority,
     }
 
 

@@ -28,7 +28,7 @@ def test_every_option_is_kept(site):
         "title": "Cafe\u0301", "public": True, "reconstruction_method": "COLMAP", "training_max_num_gaussians": 1000,
         "training_num_steps": 100_000, "apriltag_size_mm": 95, "remove_background": True, "camera_type": "orbital",
         "max_frames": 50, "train_side_px": 640, "mesh": True,
-        "turntable": {"seconds": 2.5, "side_px": 640, "path": "orbit"},
+        "turntable": {"seconds": 2.5, "side_px": 640, "path": "orbit"}, "priority": "batch",
     }  # fmt: skip
     job = site.submit(**options)["job_id"]
     detail = site.call("GET", f"jobs/{job}/").json()

@@ -124,7 +124,7 @@ def test_another_deployment_gets_the_full_preset_and_this_machine_its_own(
     command: Callable[..., Any], deployment: FakeDeployment, video: Path
 ) -> None:
     command("submit", video, "--title", "My room", "--public", "--camera-type", "orbital", "--apriltag-size-mm", "95.6")
-    command("submit", video, "--url", "http://127.0.0.1:1")
+    command("submit", video, "--url", "http://127.0.0.1:1", "--priority", "batch")
     far, near = deployment.submitted
     assert (far["training_num_steps"], far["training_max_num_gaussians"]) == (25_000, 1_000_000)
     assert (far["title"], far["public"], far["camera_type"], far["apriltag_size_mm"]) == (
@@ -134,6 +134,7 @@ def test_another_deployment_gets_the_full_preset_and_this_machine_its_own(
         95.6,
     )
     assert near["training_num_steps"] in (3_000, 25_000)
+    assert (far.get("priority"), near["priority"]) == (None, "batch")
 
 
 def test_json_is_all_that_goes_to_standard_output(command: Callable[..., Any], video: Path) -> None:

@@ -40,6 +40,7 @@ ADDITIVE = {
     "mesh",
     "turntable",
     "camera_type",
+    "priority",
     "scale",
     "quality",
     "files",

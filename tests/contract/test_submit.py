@@ -59,6 +59,7 @@ def test_every_field(api: Api, junk: str) -> None:
         "camera_type": "orbital",
         "mesh": True,
         "turntable": {"seconds": 2.5, "side_px": 320, "path": "orbit"},
+        "priority": "batch",
     }
     answer = api.submit(blob_name=junk, **fields)
     detail = api.detail(answer["job_id"])
