@@ -3,11 +3,14 @@
     videos/<upload>.<ext>                          an upload
     jobs/<job>/source.<ext>                        the job's own copy of it
     jobs/<job>/steps/<step>/<digest>.tar           the output of a finished step
+    jobs/<job>/checkpoints/<digest>/<attempt>-<number>-<sha256>.pt
+                                                   the state of a step that is not finished: the attempt's <number>-th
     jobs/<job>/results/<name>                      a result that Prefect keeps, JSON
     jobs/<job>/previews/<attempt>/<number>.jpg     a preview of an attempt
     jobs/<job>/outputs/<attempt>/<file>            what the client downloads
 
-A job's objects all begin with `job_prefix(job)`, so that deleting the prefix leaves nothing behind.
+A job's objects all begin with `job_prefix(job)`, so that deleting the prefix leaves nothing behind. A try at a better result for a job
+has its objects there too, with `shadow_attempt` in place of the attempt.
 """
 
 import re
@@ -34,6 +37,7 @@ MAX_FILE_NAME_BYTES = 180  # leaves browsers room for " (1)" and their own endin
 
 _RESERVED_STEMS = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?=\.|$)", re.IGNORECASE)
 _RESERVED_CHARACTERS = re.compile(r"[/\\<>:|?*\"'`]")
+_CHECKPOINT = re.compile(r"(\d+)-(\d+)-([0-9a-f]{64})\.pt")
 _PLAIN = re.compile(r"[A-Za-z0-9 !#$&+.^_~()\-]*")  # needs no escape in a quoted string, and no browser decodes it
 
 
@@ -56,6 +60,23 @@ def step_key(job_id: UUID, step: str, digest: str) -> str:
     return checked_key(f"{job_prefix(job_id)}steps/{_segment(step)}/{_segment(digest)}.tar")
 
 
+def checkpoint_prefix(job_id: UUID, digest: str | None = None) -> str:
+    """What the keys of a job's checkpoints begin with; with `digest`, those of one step's output."""
+    prefix = f"{job_prefix(job_id)}checkpoints/"
+    return prefix if digest is None else checked_prefix(f"{prefix}{_segment(digest)}/")
+
+
+def checkpoint_key(job_id: UUID, digest: str, attempt: int, number: int, sha256: str) -> str:
+    """The `number`-th checkpoint of an attempt at the step's output `digest`; `sha256` (hex) is of its content."""
+    return checked_key(f"{checkpoint_prefix(job_id, digest)}{attempt:d}-{number:d}-{_segment(sha256)}.pt")
+
+
+def checkpoint_of(key: str) -> tuple[int, int, str] | None:
+    """Attempt, number and SHA-256 of a checkpoint's key; None when it is none."""
+    found = _CHECKPOINT.fullmatch(key.rsplit("/", 1)[-1])
+    return None if found is None else (int(found[1]), int(found[2]), found[3])
+
+
 def result_prefix(job_id: UUID) -> str:
     """What the keys of a job's persisted Prefect results begin with."""
     return f"{job_prefix(job_id)}results/"
@@ -66,14 +87,24 @@ def result_key(job_id: UUID, name: str) -> str:
     return checked_key(f"{result_prefix(job_id)}{name}")
 
 
-def preview_key(job_id: UUID, attempt: int, number: int) -> str:
-    """The `number`-th preview of an attempt."""
-    return f"{job_prefix(job_id)}previews/{attempt:d}/{number:d}.jpg"
+def shadow_attempt(shadow_id: UUID, attempt: int) -> str:
+    """What stands for the attempt in the names of a try at a better result, so that it meets no file of the job or of another try."""
+    return f"{shadow_mark(shadow_id)}{attempt:d}"
 
 
-def output_key(job_id: UUID, attempt: int, name: str) -> str:
-    """One output file of an attempt, such as `scene.ply`."""
-    return checked_key(f"{job_prefix(job_id)}outputs/{attempt:d}/{_segment(name)}")
+def shadow_mark(shadow_id: UUID) -> str:
+    """What all `shadow_attempt`s of a try begin with."""
+    return f"r{shadow_id.hex[:12]}-"
+
+
+def preview_key(job_id: UUID, attempt: int | str, number: int) -> str:
+    """The `number`-th preview of an attempt; the attempt is a number or a `shadow_attempt`."""
+    return checked_key(f"{job_prefix(job_id)}previews/{_segment(str(attempt))}/{number:d}.jpg")
+
+
+def output_key(job_id: UUID, attempt: int | str, name: str) -> str:
+    """One output file of an attempt, such as `scene.ply`; the attempt is a number or a `shadow_attempt`."""
+    return checked_key(f"{job_prefix(job_id)}outputs/{_segment(str(attempt))}/{_segment(name)}")
 
 
 def job_prefix(job_id: UUID) -> str:

@@ -16,6 +16,7 @@ from tasks.service.run import JobRun
 STEP = "export"
 FIRST_PERCENT, LAST_PERCENT = 98, 99
 PREVIEW = "preview.jpg"
+ID_DIGITS = 16
 
 
 Optional = StepReference | None
@@ -31,8 +32,12 @@ def identity(
     meshed: Optional,
     turned: Optional,
 ) -> str:
-    """By the scene, and by what the report says of the steps before."""
+    """By the scene, and by what the report says of the steps before.
+
+    A try at a better result takes no other run's files for its own: they may be removed while it is at work.
+    """
     others = [step.digest for step in (masked, scaled, meshed, turned) if step is not None]
+    others += [str(run.job_id)] if run.job.reprocess_of is not None else []
     return digest.of_step(STEP, trained.digest, [posed.digest, extracted.digest, run.job.title, *others])
 
 
@@ -78,21 +83,22 @@ def export(
         files=files,
         preview_key=preview["key"],
         camera=json.loads((out / "camera.json").read_text(encoding="utf-8")),
-        quality=_quality(report),
+        quality=_quality(report, posed),
         seconds=round(outcome.seconds, 3),
         warnings=tuple(report.get("warnings") or ()),
     )
 
 
 def _store(run: JobRun, path: Path, content_type: str) -> dict[str, Any]:
-    key = naming.output_key(run.job_id, run.attempt.number, path.name)
+    key = naming.output_key(run.owner_id, run.attempt_name, path.name)
     run.put(key, path, content_type)
     return {"key": key, "bytes": path.stat().st_size, "sha256": digest.of_file(path)}
 
 
-def _quality(report: dict[str, Any]) -> dict[str, Any]:
+def _quality(report: dict[str, Any], posed: StepReference) -> dict[str, Any]:
     masked = (report.get("evaluation") or {}).get("masked") or {}
     evaluation, sfm = report.get("evaluation") or {}, report.get("sfm") or {}
+    views = [view["name"] for view in evaluation.get("views") or []]
     training, stages = report.get("training") or {}, report.get("stages") or {}
     return {
         "frames_given": sfm.get("frames_given"),
@@ -102,6 +108,11 @@ def _quality(report: dict[str, Any]) -> dict[str, Any]:
         "ssim": evaluation.get("ssim"),
         "subject_psnr_db": masked.get("psnr_db"),
         "num_gaussians": training.get("num_gaussians"),
+        # What results can be compared by: the views that they were judged by, the cameras, and the code.
+        "held_out_views": len(views),
+        "evaluated_by": digest.of_json([views, evaluation.get("width"), evaluation.get("height")])[:ID_DIGITS],
+        "posed_by": posed.digest[:ID_DIGITS],
+        "pipeline": digest.of_pipeline()[:ID_DIGITS],
         "step_seconds": {name: round(stage["seconds"], 3) for name, stage in stages.items() if stage},
     }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 CHUNK_BYTES = 1 << 20
+STEPS = ("extract", "mask", "sfm", "scale", "train", "mesh", "turntable", "export")
 SHARED_ROOMS = ("geometry", "gaussians")
 # what the code of a step calls besides
 BORROWED_ROOMS = {"scale": ("tags",), "mesh": ("train",), "turntable": ("train",)}
@@ -66,6 +67,11 @@ def of_code(step: str) -> str:
         if p.suffix in SOURCE_SUFFIXES and p.name != SERVICE_SOURCE
     }
     return of_json({"sources": sources, "libraries": {name: _version(name) for name in LIBRARIES.get(step, ())}})
+
+
+def of_pipeline() -> str:
+    """The digest of the code of all steps: what a result was made by, whatever its options."""
+    return of_json({step: of_code(step) for step in STEPS})
 
 
 def of_step(step: str, inputs: str, options: Any) -> str:

@@ -34,7 +34,7 @@ def step_task(step: str, digest: Callable[..., str]) -> Callable[[Callable[..., 
     def key(_context: TaskRunContext, arguments: dict[str, Any]) -> str:
         run = arguments["run"]
         assert isinstance(run, JobRun)
-        return cache_key(run.job_id, step, digest(**arguments))
+        return cache_key(run.owner_id, step, digest(**arguments))
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
         decorated: Any = task(

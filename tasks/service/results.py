@@ -12,7 +12,7 @@ from storage.settings import settings
 
 
 def cache_key(job_id: UUID, step: str, digest: str) -> str:
-    """Under which Prefect keeps the result of a step of a job."""
+    """Under which Prefect keeps the result of a step of a job, which tries at a better one for it find too."""
     return f"{job_id}.{step}.{digest}"
 
 

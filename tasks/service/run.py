@@ -60,6 +60,17 @@ class JobRun:
         return self.attempt.job_id
 
     @property
+    def owner_id(self) -> UUID:
+        """Whose objects it works with: the job's own, or those of the job that it tries to make a better result for."""
+        return self.job.reprocess_of or self.job.id
+
+    @property
+    def attempt_name(self) -> int | str:
+        """What stands for the attempt in the names of its outputs and previews."""
+        number = self.attempt.number
+        return number if self.job.reprocess_of is None else naming.shadow_attempt(self.job.id, number)
+
+    @property
     def threads(self) -> int | None:
         """Threads of a step; None: one per core."""
         return self.settings.threads or None
@@ -157,7 +168,7 @@ class JobRun:
                 "peak_memory_bytes": outcome.peak_memory_bytes,
             }
             work.keep(part, folder, told)
-        store_key, packed = naming.step_key(self.job_id, step, key), self._own(folder.with_name(f"{key}.tar"))
+        store_key, packed = naming.step_key(self.owner_id, step, key), self._own(folder.with_name(f"{key}.tar"))
         try:
             archive.pack(folder, packed)
             self.hold()

@@ -69,7 +69,7 @@ def _previews(run: JobRun) -> Watch:
             return
         shown = newest
         number = int(newest.removeprefix("step_").removesuffix(".jpg"))
-        key = naming.preview_key(run.job_id, run.attempt.number, number)
+        key = naming.preview_key(run.owner_id, run.attempt_name, number)
         try:
             run.put(key, part / "previews" / newest, "image/jpeg")
             before = run.attempt.preview(key)
