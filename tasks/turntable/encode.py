@@ -36,7 +36,7 @@ class Encoder:
 
 
 ENCODERS = (
-    Encoder(name="libx264", options={"crf": "18", "preset": "medium", "profile": "high"}),
+    Encoder(name="libx264", options={"crf": "18", "preset": "veryfast", "profile": "high"}),
     Encoder(name="libopenh264", options={}, bits_per_pixel=0.15),
     Encoder(name="libsvtav1", options={"crf": "26", "preset": "8"}),  # not every player has AV1
 )

@@ -1,13 +1,12 @@
 """Turntable as a task: a trained scene and its cameras in, a video out."""
 
-from contextlib import nullcontext
 from typing import Any
 
 from tasks.process import digest
 from tasks.service.policy import step_task
 from tasks.service.reference import StepReference
 from tasks.service.run import JobRun
-from tasks.service.slots import training_slot
+from tasks.service.slots import gpu_slot
 from tasks.turntable.options import TurntableOptions
 
 STEP = "turntable"
@@ -42,11 +41,10 @@ def identity(run: JobRun, trained: StepReference, posed: StepReference) -> str:
 def turntable(run: JobRun, trained: StepReference, posed: StepReference) -> StepReference:
     """A video, see `tasks.turntable.step.turntable`."""
     scene, views, options = run.folder_of(trained), run.folder_of(posed), options_of(run)
-    with training_slot(run) if run.device == "cuda" else nullcontext({}) as environment:
-        return run.make(
-            STEP,
-            identity(run, trained, posed),
-            "tasks.turntable.step:turntable",
-            lambda out: {"trained": scene, "posed": views, "out": out, "options": options},
-            environment=environment,
-        )
+    return run.make(
+        STEP,
+        identity(run, trained, posed),
+        "tasks.turntable.step:turntable",
+        lambda out: {"trained": scene, "posed": views, "out": out, "options": options},
+        slot=gpu_slot(run),
+    )
