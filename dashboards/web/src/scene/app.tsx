@@ -2,10 +2,9 @@ import { useEffect } from "preact/hooks";
 import { Expired, Failed, Gone, Picture, Unavailable } from "./ends";
 import { follow } from "./live";
 import { Away, LivePage } from "./livePage";
-import { away, end, learn, page, scene } from "./state";
+import { away, end, learn, page, scene, webgl2 } from "./state";
 import { Toast } from "./toast";
 import { ViewerPage } from "./viewerPage";
-import { hasWebgl2 } from "./webgl2";
 
 export function App() {
   useEffect(() => {
@@ -32,6 +31,6 @@ function Shown() {
   if (now === null || page.value === "unavailable") return <Unavailable />;
   if (page.value === "live") return <LivePage scene={now} />;
   if (page.value === "failed") return <Failed scene={now} />;
-  if (page.value === "picture") return <Picture scene={now} webgl2={hasWebgl2()} />;
+  if (page.value === "picture") return <Picture scene={now} webgl2={webgl2.value} />;
   return <ViewerPage key={now.finished_at} scene={now} />;
 }

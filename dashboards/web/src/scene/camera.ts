@@ -87,7 +87,12 @@ export function poseOf(data: CameraData): Pose {
   if (!(distance > NO_DIRECTION)) [offset, distance] = [{ x: 0, y: 0, z: -1 }, 1];
   const up = norm(data.up) > NO_DIRECTION ? unit(data.up) : WORLD_UP;
   const orientation = looking(offset, up);
-  return { position: data.position, orientation, distance, axis: rolled(orientation, WORLD_UP) ? up : WORLD_UP };
+  return {
+    position: data.position,
+    orientation,
+    distance,
+    axis: rolled(orientation, WORLD_UP) ? up : WORLD_UP,
+  };
 }
 
 /** What `poseOf` reads back as the same pose: `up` is the picture's own, so that no roll is lost. */
@@ -100,7 +105,8 @@ export function dataOf(pose: Pose, cameraType: CameraType): CameraData {
   };
 }
 
-export const forwardOf = (pose: Pick<Pose, "orientation">): Vec3 => rotated(pose.orientation, { x: 0, y: 0, z: -1 });
+export const forwardOf = (pose: Pick<Pose, "orientation">): Vec3 =>
+  rotated(pose.orientation, { x: 0, y: 0, z: -1 });
 
 /** Whether the picture's horizon is not level when `axis` is up. */
 function rolled(orientation: Quaternion, axis: Vec3): boolean {
@@ -131,9 +137,17 @@ export function projectionOf(K: Intrinsics, near: number, far: number): number[]
 }
 
 /** The pixel of a point of the camera's frame, through a projection as above. */
-export function pixelOf(projection: readonly number[], point: Vec3, width: number, height: number): [number, number] {
+export function pixelOf(
+  projection: readonly number[],
+  point: Vec3,
+  width: number,
+  height: number,
+): [number, number] {
   const row = (r: number) =>
-    projection[r]! * point.x + projection[4 + r]! * point.y + projection[8 + r]! * point.z + projection[12 + r]!;
+    projection[r]! * point.x +
+    projection[4 + r]! * point.y +
+    projection[8 + r]! * point.z +
+    projection[12 + r]!;
   const w = row(3);
   return [((row(0) / w + 1) / 2) * width, ((1 - row(1) / w) / 2) * height];
 }
@@ -146,5 +160,10 @@ export function letterbox(
   const factor = Math.min(frame.width / picture.width, frame.height / picture.height);
   const width = Math.max(1, Math.min(frame.width, Math.round(picture.width * factor)));
   const height = Math.max(1, Math.min(frame.height, Math.round(picture.height * factor)));
-  return { left: Math.floor((frame.width - width) / 2), top: Math.floor((frame.height - height) / 2), width, height };
+  return {
+    left: Math.floor((frame.width - width) / 2),
+    top: Math.floor((frame.height - height) / 2),
+    width,
+    height,
+  };
 }

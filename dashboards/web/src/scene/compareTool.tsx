@@ -18,7 +18,8 @@ export function CompareTool({ viewer }: { viewer: Viewer }) {
   useEffect(() => {
     let wanted = true;
     heldOutViews((done, total) => setLoaded(`${bytes(done)} of ${bytes(total)}`)).then(
-      (found) => wanted && (found.length ? setViews(found) : leave("This scene has no pictures to compare with.")),
+      (found) =>
+        wanted && (found.length ? setViews(found) : leave("This scene has no pictures to compare with.")),
       (error) => wanted && leave(sentence(error)),
     );
     return () => {
@@ -67,7 +68,9 @@ function leave(text: string): void {
 }
 
 function sentence(error: unknown): string {
-  return error instanceof BadViews || error instanceof FileError ? error.message : "The photos can't be loaded just now.";
+  return error instanceof BadViews || error instanceof FileError
+    ? error.message
+    : "The photos can't be loaded just now.";
 }
 
 /** Left of the line is the photo, right of it the scene. */
@@ -75,7 +78,10 @@ function Wipe({ view, viewer }: { view: HeldOutView; viewer: Viewer }) {
   const [percent, setPercent] = useState(50);
   void tick.value; // the picture's place changes with the window
   const { left, top, width, height } = viewer.picture;
-  const url = useMemo(() => URL.createObjectURL(new Blob([view.photo as BlobPart], { type: "image/jpeg" })), [view]);
+  const url = useMemo(
+    () => URL.createObjectURL(new Blob([view.photo as BlobPart], { type: "image/jpeg" })),
+    [view],
+  );
   useEffect(() => () => URL.revokeObjectURL(url), [url]);
 
   const set = (value: number) => setPercent(Math.max(0, Math.min(100, value)));
@@ -97,7 +103,12 @@ function Wipe({ view, viewer }: { view: HeldOutView; viewer: Viewer }) {
   const shown = Math.round(percent);
   return (
     <div class="wipe" style={box} onPointerDown={drag} onPointerMove={drag}>
-      <img src={url} alt={`Photo ${view.name}`} draggable={false} style={{ clipPath: `inset(0 ${100 - percent}% 0 0)` }} />
+      <img
+        src={url}
+        alt={`Photo ${view.name}`}
+        draggable={false}
+        style={{ clipPath: `inset(0 ${100 - percent}% 0 0)` }}
+      />
       <span class="tag photo" hidden={percent < 12}>
         Photo
       </span>

@@ -84,8 +84,11 @@ export class DroneControls implements Controls {
 
   private turn(left: number, up: number): void {
     const turned = new THREE.Quaternion().setFromAxisAngle(this.axis, left).multiply(this.camera.quaternion);
-    const tilted = turned.clone().multiply(new THREE.Quaternion().setFromAxisAngle(new THREE.Vector3(1, 0, 0), up));
-    const steep = (q: THREE.Quaternion) => Math.abs(new THREE.Vector3(0, 0, -1).applyQuaternion(q).dot(this.axis));
+    const tilted = turned
+      .clone()
+      .multiply(new THREE.Quaternion().setFromAxisAngle(new THREE.Vector3(1, 0, 0), up));
+    const steep = (q: THREE.Quaternion) =>
+      Math.abs(new THREE.Vector3(0, 0, -1).applyQuaternion(q).dot(this.axis));
     const upright = new THREE.Vector3(0, 1, 0).applyQuaternion(tilted).dot(this.axis) > 0;
     const allowed = (upright && steep(tilted) < STEEPEST_COSINE) || steep(tilted) < steep(turned);
     this.camera.quaternion.copy(allowed ? tilted : turned).normalize();
@@ -105,7 +108,8 @@ export class DroneControls implements Controls {
     const other = [...this.pointers].find(([id]) => id !== event.pointerId)?.[1];
     const size = Math.max(1, Math.min(this.element.clientWidth, this.element.clientHeight));
     if (other !== undefined) {
-      const wider = Math.hypot(now.x - other.x, now.y - other.y) - Math.hypot(before.x - other.x, before.y - other.y);
+      const wider =
+        Math.hypot(now.x - other.x, now.y - other.y) - Math.hypot(before.x - other.x, before.y - other.y);
       const pace = this.reach / size;
       this.slide((-dx * pace) / 2, (dy * pace) / 2, wider * pace);
     } else if (event.buttons & 6 || event.shiftKey) {

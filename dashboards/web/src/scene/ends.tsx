@@ -42,7 +42,8 @@ function OwnLink() {
     call<JobDetail>(key.value, `jobs/${id}/`)
       .then(({ viewer_url }) => {
         const url = viewer_url === null ? null : new URL(viewer_url, location.href);
-        if (url !== null && url.origin === location.origin && url.href !== location.href) location.replace(url);
+        if (url !== null && url.origin === location.origin && url.href !== location.href)
+          location.replace(url);
         else setLooking(false);
       })
       .catch(() => setLooking(false));
@@ -104,7 +105,15 @@ export function Picture({ scene, webgl2 }: { scene: SceneData; webgl2: boolean }
   return (
     <Message title={scene.title}>
       {film ? (
-        <video src={film} poster={still ?? undefined} controls loop muted playsInline aria-label={`Turntable of ${scene.title}`} />
+        <video
+          src={film}
+          poster={still ?? undefined}
+          controls
+          loop
+          muted
+          playsInline
+          aria-label={`Turntable of ${scene.title}`}
+        />
       ) : (
         still && <img class="still" src={still} alt={`Picture of ${scene.title}`} />
       )}

@@ -4,7 +4,15 @@ import { IconButton } from "./icons";
 import { type Panel, panel } from "./state";
 
 /** A panel beside the picture. Not modal: the scene stays in reach. */
-export function Frame({ name, title, children }: { name: Panel; title: string; children: ComponentChildren }) {
+export function Frame({
+  name,
+  title,
+  children,
+}: {
+  name: Panel;
+  title: string;
+  children: ComponentChildren;
+}) {
   const ref = useRef<HTMLElement>(null);
   useEffect(() => {
     ref.current?.focus();
@@ -15,7 +23,14 @@ export function Frame({ name, title, children }: { name: Panel; title: string; c
     };
   }, []);
   return (
-    <section class="panel" role="dialog" aria-labelledby="panel-title" tabIndex={-1} ref={ref} data-panel={name}>
+    <section
+      class="panel"
+      role="dialog"
+      aria-labelledby="panel-title"
+      tabIndex={-1}
+      ref={ref}
+      data-panel={name}
+    >
       <header>
         <h2 id="panel-title">{title}</h2>
         <IconButton icon="close" label="Close" onClick={() => (panel.value = null)} />

@@ -5,7 +5,10 @@ import { NOTHING, type Wish } from "./keys";
 const DEAD = 0.12; // sticks at rest say up to this
 
 /** Left stick: sideways and ahead; right stick: look; triggers: down and up; either bumper: faster. */
-export function wishOfPad(axes: readonly number[], buttons: readonly { value: number; pressed: boolean }[]): Wish {
+export function wishOfPad(
+  axes: readonly number[],
+  buttons: readonly { value: number; pressed: boolean }[],
+): Wish {
   const [x = 0, y = 0, u = 0, v = 0] = axes;
   const lift = (buttons[7]?.value ?? 0) - (buttons[6]?.value ?? 0);
   const fast = Boolean(buttons[4]?.pressed || buttons[5]?.pressed);

@@ -36,7 +36,9 @@ function now(): Viewer {
 }
 
 /** The held-out views, fetched once. */
-export function heldOutViews(progress: (done: number, total: number) => void = () => {}): Promise<HeldOutView[]> {
+export function heldOutViews(
+  progress: (done: number, total: number) => void = () => {},
+): Promise<HeldOutView[]> {
   views ??= files!
     .bytes("views", progress, new AbortController().signal)
     .then(readViews)

@@ -41,7 +41,15 @@ interface ButtonProps {
 
 export function IconButton({ icon, label, onClick, pressed, id }: ButtonProps) {
   return (
-    <button type="button" class="tool" id={id} aria-label={label} title={label} aria-pressed={pressed} onClick={onClick}>
+    <button
+      type="button"
+      class="tool"
+      id={id}
+      aria-label={label}
+      title={label}
+      aria-pressed={pressed}
+      onClick={onClick}
+    >
       <Icon name={icon} />
     </button>
   );

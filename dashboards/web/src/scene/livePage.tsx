@@ -13,7 +13,9 @@ export function LivePage({ scene }: { scene: SceneData }) {
       <div class="card live">
         <h1>{scene.title}</h1>
         <p class="status" role="status">
-          {scene.queue_position === null ? scene.status : `Waiting: position ${scene.queue_position} in the queue`}
+          {scene.queue_position === null
+            ? scene.status
+            : `Waiting: position ${scene.queue_position} in the queue`}
         </p>
         <div
           class="bar"
@@ -71,7 +73,9 @@ function Preview({ url, title }: { url: string | null; title: string }) {
 export function Away() {
   return (
     <div class="away-region" role="status">
-      {away.value && <p class="away">The service can't be reached just now. This page goes on as soon as it is back.</p>}
+      {away.value && (
+        <p class="away">The service can't be reached just now. This page goes on as soon as it is back.</p>
+      )}
     </div>
   );
 }

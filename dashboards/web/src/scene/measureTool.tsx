@@ -1,6 +1,6 @@
 /** The distance between two points of the scene. */
 
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type { Vec3 } from "../common/api";
 import { norm, sub } from "./camera";
 import { IconButton } from "./icons";
@@ -21,7 +21,8 @@ interface Props {
 export function MeasureTool({ viewer, stage, metric }: Props) {
   const [points, setPoints] = useState<Vec3[]>([]);
 
-  useEffect(() => {
+  // Before the next event: a click may follow at once.
+  useLayoutEffect(() => {
     const ending = new AbortController();
     const { signal } = ending;
     let down: PointerEvent | null = null;
@@ -30,7 +31,11 @@ export function MeasureTool({ viewer, stage, metric }: Props) {
       if (point === null) say("There is nothing solid to measure from at this place.", true);
       else setPoints((before) => (before.length === 2 ? [point] : [...before, point]));
     };
-    stage.addEventListener("pointerdown", (event) => (down = down === null && event.button === 0 ? event : null), { signal });
+    stage.addEventListener(
+      "pointerdown",
+      (event) => (down = down === null && event.button === 0 ? event : null),
+      { signal },
+    );
     stage.addEventListener(
       "pointerup",
       (event) => {

@@ -4,9 +4,12 @@ import type { Pose } from "./camera";
 import { type Controls, FAST, MOVE_PER_SECOND, TURN_PER_SECOND } from "./controls";
 import type { Wish } from "./keys";
 
+const STILL = 1e-5; // radians, and parts of the scene's reach, a picture
+
 /** Turning about a point: three's controls for mouse and touch, keys and gamepad besides. */
 export class Orbit implements Controls {
   private readonly controls: OrbitControls;
+  private updating = false;
 
   /** As for `DroneControls`; what the camera turns about is straight ahead of the pose. */
   constructor(
@@ -18,8 +21,8 @@ export class Orbit implements Controls {
     calm: boolean,
   ) {
     camera.up.set(pose.axis.x, pose.axis.y, pose.axis.z); // before they are made: they read it then
-    this.controls = new OrbitControls(camera);
     const ahead = new THREE.Vector3(0, 0, -pose.distance).applyQuaternion(camera.quaternion);
+    this.controls = new OrbitControls(camera); // which looks at the origin at once
     this.controls.target.copy(camera.position).add(ahead);
     this.controls.minDistance = 1e-3 * reach;
     this.controls.maxDistance = 100 * reach;
@@ -27,8 +30,8 @@ export class Orbit implements Controls {
     this.controls.dampingFactor = 0.12;
     this.controls.update();
     this.controls.connect(element);
-    this.controls.addEventListener("change", moved);
-    this.controls.addEventListener("start", moved);
+    for (const event of ["change", "start"] as const)
+      this.controls.addEventListener(event, () => this.updating || moved());
   }
 
   pose(): Pose {
@@ -43,8 +46,14 @@ export class Orbit implements Controls {
 
   update(seconds: number, wish: Wish): boolean {
     const wished = [...wish.move, ...wish.turn].some((part) => part !== 0);
+    const { position, quaternion } = this.camera;
+    const [place, look] = [position.clone(), quaternion.clone()];
     if (wished) this.follow(seconds, wish);
-    return this.controls.update(seconds) || wished;
+    // Three's own answer can be "yes" for ever: at the nearest distance the radius is rounded to and fro.
+    this.updating = true;
+    this.controls.update(seconds);
+    this.updating = false;
+    return place.distanceTo(position) > STILL * this.reach || look.angleTo(quaternion) > STILL;
   }
 
   dispose(): void {

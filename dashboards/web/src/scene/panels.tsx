@@ -57,7 +57,8 @@ function Info({ scene, splats }: { scene: SceneData; splats: number | null }) {
   );
 }
 
-const frames = (used: number, given: number | null) => (given === null ? count(used) : `${count(used)} of ${count(given)}`);
+const frames = (used: number, given: number | null) =>
+  given === null ? count(used) : `${count(used)} of ${count(given)}`;
 
 /** Its address is looked up when it is wanted: signed ones end. */
 function FileLink({ kind, text }: { kind: "mp4" | "poster"; text: string }) {
@@ -111,7 +112,11 @@ function Look() {
           ))}
           <label class="colour">
             <span>Other</span>
-            <input type="color" value={background.value} onInput={(e) => (background.value = e.currentTarget.value)} />
+            <input
+              type="color"
+              value={background.value}
+              onInput={(e) => (background.value = e.currentTarget.value)}
+            />
           </label>
         </div>
       </fieldset>
@@ -154,7 +159,9 @@ function Share({ scene }: { scene: SceneData }) {
       {ends && (
         <p>
           This scene is private. Whoever has this link can look at it until{" "}
-          <time dateTime={ends.toISOString()}>{ends.toLocaleString("en", { dateStyle: "medium", timeStyle: "short" })}</time>
+          <time dateTime={ends.toISOString()}>
+            {ends.toLocaleString("en", { dateStyle: "medium", timeStyle: "short" })}
+          </time>
           {key.value === null ? "." : "; make it public on the jobs page for a link that lasts."}
         </p>
       )}

@@ -19,7 +19,13 @@ const HALF = 0.5;
  * @param direction unit vector.
  * @param radius standard deviation that is added to every splat, for the width of a finger; in the scene's unit at distance 1.
  */
-export function depthAlong(each: EachSplat, origin: Vec3, direction: Vec3, nearest: number, radius: number): number | null {
+export function depthAlong(
+  each: EachSplat,
+  origin: Vec3,
+  direction: Vec3,
+  nearest: number,
+  radius: number,
+): number | null {
   const met: { depth: number; alpha: number }[] = [];
   each((center, scales, orientation, opacity) => {
     if (!(opacity > FAINT)) return;

@@ -5,7 +5,6 @@ import { pageData, type SceneData, type ScenePageData } from "../common/pageData
 import { storedKey } from "../common/session";
 import { SceneFiles } from "./files";
 import { pageKind, type SceneEnd } from "./pageState";
-import { hasWebgl2 } from "./webgl2";
 
 export type Panel = "info" | "look" | "share" | "help";
 export type Tool = "measure" | "compare";
@@ -17,7 +16,9 @@ export const end = signal<SceneEnd | null>(null);
 export const away = signal(false);
 export const key = signal(told.embed ? null : storedKey());
 export const seenSteps = signal<ReadonlySet<string>>(new Set());
-export const page = computed(() => pageKind(told.state, scene.value, end.value, hasWebgl2()));
+/** Taken for granted until it was asked for, after the first paint: asking starts the graphics card. */
+export const webgl2 = signal(true);
+export const page = computed(() => pageKind(told.state, scene.value, end.value, webgl2.value));
 
 export const panel = signal<Panel | null>(null);
 export const tool = signal<Tool | null>(null);

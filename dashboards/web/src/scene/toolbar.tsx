@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { call, type CameraType } from "../common/api";
 import type { SceneData } from "../common/pageData";
 import { refusalText } from "./ends";
@@ -9,7 +9,15 @@ import { key, panel, say, tool, type Panel } from "./state";
 import type { Viewer } from "./viewer";
 
 /** The buttons under the picture, and the keys that stand for them. */
-export function Toolbar({ viewer, scene, root }: { viewer: Viewer; scene: SceneData; root: () => HTMLElement | null }) {
+export function Toolbar({
+  viewer,
+  scene,
+  root,
+}: {
+  viewer: Viewer;
+  scene: SceneData;
+  root: () => HTMLElement | null;
+}) {
   const [type, setType] = useState<CameraType>(viewer.cameraType);
   const [full, setFull] = useState(false);
 
@@ -19,7 +27,10 @@ export function Toolbar({ viewer, scene, root }: { viewer: Viewer; scene: SceneD
   }
   function toggleFull() {
     if (document.fullscreenElement) void document.exitFullscreen();
-    else root()?.requestFullscreen().catch(() => say("The browser doesn't allow full screen here.", true));
+    else
+      root()
+        ?.requestFullscreen()
+        .catch(() => say("The browser doesn't allow full screen here.", true));
   }
   async function screenshot() {
     const url = URL.createObjectURL(await viewer.capture());
@@ -51,7 +62,7 @@ export function Toolbar({ viewer, scene, root }: { viewer: Viewer; scene: SceneD
     },
   };
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const ending = new AbortController();
     const { signal } = ending;
     addEventListener(
@@ -64,14 +75,21 @@ export function Toolbar({ viewer, scene, root }: { viewer: Viewer; scene: SceneD
       },
       { signal },
     );
-    document.addEventListener("fullscreenchange", () => setFull(document.fullscreenElement !== null), { signal });
+    document.addEventListener("fullscreenchange", () => setFull(document.fullscreenElement !== null), {
+      signal,
+    });
     return () => ending.abort();
   }, [viewer, scene.job_id]);
 
   return (
     <div class="toolbar" role="toolbar" aria-label="Scene">
       <div class="pair" role="group" aria-label="Way to move">
-        <IconButton icon="orbit" label="Orbit" pressed={type === "orbital"} onClick={() => choose("orbital")} />
+        <IconButton
+          icon="orbit"
+          label="Orbit"
+          pressed={type === "orbital"}
+          onClick={() => choose("orbital")}
+        />
         <IconButton icon="drone" label="Drone" pressed={type === "drone"} onClick={() => choose("drone")} />
       </div>
       <IconButton icon="reset" label="Reset the view" onClick={() => viewer.reset()} />
@@ -85,7 +103,9 @@ export function Toolbar({ viewer, scene, root }: { viewer: Viewer; scene: SceneD
       <PanelButton name="share" icon="share" label="Share" />
       <PanelButton name="info" icon="info" label="About this scene" />
       <PanelButton name="help" icon="help" label="Help" />
-      {document.fullscreenEnabled && <IconButton icon="full" label="Full screen" pressed={full} onClick={toggleFull} />}
+      {document.fullscreenEnabled && (
+        <IconButton icon="full" label="Full screen" pressed={full} onClick={toggleFull} />
+      )}
     </div>
   );
 }
@@ -96,6 +116,12 @@ function toggle(name: Panel): void {
 
 function PanelButton({ name, icon, label }: { name: Panel; icon: IconName; label: string }) {
   return (
-    <IconButton id={`open-${name}`} icon={icon} label={label} pressed={panel.value === name} onClick={() => toggle(name)} />
+    <IconButton
+      id={`open-${name}`}
+      icon={icon}
+      label={label}
+      pressed={panel.value === name}
+      onClick={() => toggle(name)}
+    />
   );
 }

@@ -1,7 +1,17 @@
 import type { SparkRenderer, SplatMesh } from "@sparkjsdev/spark";
 import * as THREE from "three";
 import type { CameraData, CameraType, Vec3 } from "../common/api";
-import { dataOf, type Intrinsics, letterbox, norm, type Pose, poseOf, projectionOf, sub, verticalFovDeg } from "./camera";
+import {
+  dataOf,
+  type Intrinsics,
+  letterbox,
+  norm,
+  type Pose,
+  poseOf,
+  projectionOf,
+  sub,
+  verticalFovDeg,
+} from "./camera";
 import type { Controls } from "./controls";
 import { DroneControls } from "./drone";
 import { Gamepads } from "./gamepad";
@@ -51,7 +61,12 @@ export class Viewer {
 
   constructor(private readonly options: ViewerOptions) {
     const { canvas, stage } = options;
-    this.renderer = new THREE.WebGLRenderer({ canvas, antialias: false, alpha: false, powerPreference: "high-performance" });
+    this.renderer = new THREE.WebGLRenderer({
+      canvas,
+      antialias: false,
+      alpha: false,
+      powerPreference: "high-performance",
+    });
     this.spark = sparkRenderer(this.renderer, () => this.request());
     this.scene.add(this.spark);
     this.type = options.camera?.cameraType ?? "drone";
@@ -80,7 +95,11 @@ export class Viewer {
     }
     const { center, radius } = extentOf(mesh);
     if (this.options.camera === null)
-      this.home = poseOf({ position: { ...center, z: center.z + 2 * radius }, lookAt: center, up: NO_CAMERA.up });
+      this.home = poseOf({
+        position: { ...center, z: center.z + 2 * radius },
+        lookAt: center,
+        up: NO_CAMERA.up,
+      });
     this.reach = Math.max(Math.min(norm(sub(this.home.position, center)), 3 * radius), 0.3 * radius, 1e-6);
     this.mesh = mesh;
     this.scene.add(mesh);
@@ -165,7 +184,9 @@ export class Viewer {
     const radius = (2 * FINGER_PX) / (height * this.camera.projectionMatrix.elements[5]!);
     const depth = depthAlong(
       (visit) =>
-        mesh.forEachSplat((_index, center, scales, { x, y, z, w }, opacity) => visit(center, scales, [x, y, z, w], opacity)),
+        mesh.forEachSplat((_index, center, scales, { x, y, z, w }, opacity) =>
+          visit(center, scales, [x, y, z, w], opacity),
+        ),
       origin,
       along,
       this.camera.near,
@@ -197,7 +218,10 @@ export class Viewer {
   capture(): Promise<Blob> {
     this.draw(); // the buffer holds its picture only until the task ends
     return new Promise((resolve, reject) =>
-      this.options.canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("No picture."))), "image/png"),
+      this.options.canvas.toBlob(
+        (blob) => (blob ? resolve(blob) : reject(new Error("No picture."))),
+        "image/png",
+      ),
     );
   }
 
@@ -253,7 +277,9 @@ export class Viewer {
     this.camera.fov = verticalFovDeg(this.camera.aspect);
     this.camera.updateProjectionMatrix();
     if (this.exact !== null) {
-      this.camera.projectionMatrix.fromArray(projectionOf(this.exact.lens, this.camera.near, this.camera.far));
+      this.camera.projectionMatrix.fromArray(
+        projectionOf(this.exact.lens, this.camera.near, this.camera.far),
+      );
       this.camera.projectionMatrixInverse.copy(this.camera.projectionMatrix).invert();
     }
     this.sortedFor = "";
@@ -262,7 +288,8 @@ export class Viewer {
   }
 
   private request(): void {
-    if (this.frame === 0 && !this.ending.signal.aborted) this.frame = requestAnimationFrame((now) => this.step(now));
+    if (this.frame === 0 && !this.ending.signal.aborted)
+      this.frame = requestAnimationFrame((now) => this.step(now));
   }
 
   private step(now: number): void {
@@ -296,4 +323,8 @@ export class Viewer {
   }
 }
 
-const NO_CAMERA: CameraData = { position: { x: 0, y: 0, z: 2 }, lookAt: { x: 0, y: 0, z: 0 }, up: { x: 0, y: 1, z: 0 } };
+const NO_CAMERA: CameraData = {
+  position: { x: 0, y: 0, z: 2 },
+  lookAt: { x: 0, y: 0, z: 0 },
+  up: { x: 0, y: 1, z: 0 },
+};

@@ -10,10 +10,11 @@ import { attach } from "./handle";
 import { Icon } from "./icons";
 import { MeasureTool } from "./measureTool";
 import { Panels } from "./panels";
-import { background, exposureEv, files, panel, told, tool } from "./state";
+import { background, exposureEv, files, panel, told, tool, webgl2 } from "./state";
 import { tick } from "./tick";
 import { Toolbar } from "./toolbar";
 import type { Viewer } from "./viewer";
+import { hasWebgl2 } from "./webgl2";
 
 type Phase =
   | { is: "loading"; done: number; total: number }
@@ -36,12 +37,19 @@ export function ViewerPage({ scene }: { scene: SceneData }) {
     setPhase({ is: "loading", done: 0, total: 0 });
 
     async function open(): Promise<void> {
+      if (!hasWebgl2()) {
+        webgl2.value = false;
+        return;
+      }
       const kinds = (["spz", "ply"] as const).filter((kind) => scene.files[kind]);
       const code = import("./viewer");
       for (const [place, kind] of kinds.entries()) {
         try {
           const progress = (done: number, total: number) => setPhase({ is: "loading", done, total });
-          const [content, { Viewer }] = await Promise.all([files!.bytes(kind, progress, ending.signal), code]);
+          const [content, { Viewer }] = await Promise.all([
+            files!.bytes(kind, progress, ending.signal),
+            code,
+          ]);
           setPhase({ is: "decoding" });
           viewer ??= new Viewer({
             stage: stage.current!,
@@ -62,7 +70,10 @@ export function ViewerPage({ scene }: { scene: SceneData }) {
           if (ending.signal.aborted) return;
           if (place < kinds.length - 1) continue;
           console.info("The scene could not be opened:", error);
-          setPhase({ is: "failed", text: error instanceof FileError ? error.message : "The scene's file can't be opened." });
+          setPhase({
+            is: "failed",
+            text: error instanceof FileError ? error.message : "The scene's file can't be opened.",
+          });
         }
       }
     }
@@ -90,11 +101,15 @@ export function ViewerPage({ scene }: { scene: SceneData }) {
       </div>
       {!told.embed && <h1 class="scene-title">{scene.title}</h1>}
       {phase.is === "loading" && <Loading done={phase.done} total={phase.total} still={scene.preview_url} />}
-      {phase.is === "decoding" && <Loading done={1} total={1} still={scene.preview_url} text="Opening the scene" />}
+      {phase.is === "decoding" && (
+        <Loading done={1} total={1} still={scene.preview_url} text="Opening the scene" />
+      )}
       {(phase.is === "failed" || phase.is === "lost") && (
         <div class="center">
           <div class="card" role="alert">
-            <p>{phase.is === "failed" ? phase.text : "The browser took the graphics card away from this page."}</p>
+            <p>
+              {phase.is === "failed" ? phase.text : "The browser took the graphics card away from this page."}
+            </p>
             <button
               type="button"
               class="button"
@@ -119,7 +134,13 @@ export function ViewerPage({ scene }: { scene: SceneData }) {
         </>
       )}
       {told.embed && (
-        <a class="tool open-link" href={scene.page_url} target="_blank" rel="noopener" aria-label="Open the scene in its own page">
+        <a
+          class="tool open-link"
+          href={scene.page_url}
+          target="_blank"
+          rel="noopener"
+          aria-label="Open the scene in its own page"
+        >
           <Icon name="open" />
         </a>
       )}
@@ -138,7 +159,9 @@ function Loading({ done, total, still, text }: LoadingProps) {
   const part = total > 0 ? done / total : 0;
   return (
     <div class="center">
-      {still && <img class="behind" src={still} alt="" onError={(event) => (event.currentTarget.hidden = true)} />}
+      {still && (
+        <img class="behind" src={still} alt="" onError={(event) => (event.currentTarget.hidden = true)} />
+      )}
       <div class="loading">
         <p role="status">{text ?? "Loading the scene"}</p>
         <div
