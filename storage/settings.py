@@ -1,6 +1,7 @@
 """Every setting of the service, read from the environment (`SPLATFLOW_*`) when `load_settings` is called, never on import."""
 
 import ipaddress
+import socket
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -66,6 +67,11 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1)
     dead_after_seconds: float = Field(default=45.0, ge=5)
     beat_seconds: float = Field(default=2.0, gt=0, le=10)
+    batch_every: int = Field(default=5, ge=2, description="of so many starts one is of a batch job, if one waits")
+    release_ahead: int = Field(
+        default=4, ge=1, description="jobs that wait at Prefect, beside one for each at work; all others wait here"
+    )
+    release_per_account: int = Field(default=4, ge=1, description="of them, of one account and priority")
     worker_limit: int = Field(
         default=0, ge=0, description="runs at a time on this host; 0: its GPUs + 1, or 1 without a GPU"
     )
@@ -73,6 +79,15 @@ class Settings(BaseSettings):
         default="", description="comma-separated training slots of this host; empty: its GPUs, else `cpu`"
     )
     threads: int = Field(default=0, ge=0, description="threads of a step; 0: one per core")
+    scratch: Path | None = Field(
+        default=None, description="where runs work, a folder in it for each host; empty: `work` in the data folder"
+    )
+    checkpoint_seconds: float = Field(
+        default=180.0, ge=1, description="between two checkpoints of a training in the object store"
+    )
+    memory_limit_bytes: int = Field(
+        default=0, ge=0, description="what a training may use of memory, or of its GPU's; 0: what the machine has"
+    )
     rembg_home: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("SPLATFLOW_REMBG_HOME", "REMBG_HOME"),
@@ -91,7 +106,10 @@ class Settings(BaseSettings):
 
     @property
     def work_folder(self) -> Path:
-        return self.data_folder / "work"
+        """This host's own: two hosts that were given the same `scratch` don't meet in it."""
+        if self.scratch is None:
+            return self.data_folder / "work"
+        return self.scratch.expanduser().absolute() / (socket.gethostname() or "host")
 
     @property
     def database(self) -> str:
