@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
+from api import estimate
 from api.app import create_app
 from api.metrics_rows import STILL_SECONDS, Pulse
 from api.metrics_tally import TallyCollector
@@ -138,6 +139,11 @@ def test_jobs_by_state(site, state):
     site.set(site.submit()["job_id"], state=state, queued_at=now())
     found = samples(site)["splatflow_jobs"]
     assert {labels[0] for labels, value in found.items() if value} == {state}
+
+
+def test_every_step_that_estimates_know_is_counted_by_name():
+    assert set(measures.STEPS) == set(estimate.STEPS)
+    assert set(measures.STEPS_ON_A_GPU) <= set(measures.STEPS)
 
 
 def test_routes_are_templates_also_for_what_nobody_knows(site):

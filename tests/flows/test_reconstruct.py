@@ -18,7 +18,7 @@ import storage.database
 import storage.settings
 from flows import hooks, request
 from flows.reconstruct import reconstruct
-from storage import jobs, naming
+from storage import jobs, measures, naming, tally
 from storage.database import Database
 from storage.local import LocalStore
 from storage.settings import Settings
@@ -124,7 +124,19 @@ def test_a_jobs_life_on_prefect(
         assert steps.calls == []
         assert job_row(service, job_id).model_dump() == job.model_dump()
 
+        _was_counted(service)
         _with_everything_asked_for(service, account_id, objects, steps, tmp_path, monkeypatch)
+
+
+def _was_counted(database: Database) -> None:
+    """Three attempts at one job, for operators: each step once, whoever found it finished again."""
+    with database.read() as session:
+        found = tally.read(session)
+    of_steps = {labels[0]: parts[tally.SUM] for labels, parts in found[measures.STEP_SECONDS.name].items()}
+    assert of_steps == {"extract": 1.0, "sfm": 1.0, "train": 1.0, "export": 1.0}
+    assert found[measures.FAILURES.name] == {("internal",): {"": 1.0}, ("no_parallax",): {"": 1.0}}
+    assert found[measures.ENDED.name] == {("failed",): {"": 2.0}, ("finished",): {"": 1.0}}
+    assert found[measures.WAIT.name].keys() == {("start",)}
 
 
 def _with_everything_asked_for(
