@@ -38,8 +38,16 @@ def signed_in(page: Page, key: str) -> None:
 
 
 def same_view(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    """Position, what is looked at and up agree to a millionth."""
-    return all(np.abs(vector(a[part]) - vector(b[part])).max() < NEAR for part in ("position", "lookAt", "up"))
+    """Position, direction and the turn about it agree to a millionth: what `up` has along the direction shows nowhere."""
+    return all(np.abs(p - q).max() < NEAR for p, q in zip(axes(a), axes(b), strict=True))
+
+
+def axes(camera: dict[str, Any]) -> list[np.ndarray]:
+    """Position, direction, and the part of up that is across it, as unit vectors."""
+    ahead = vector(camera["lookAt"]) - vector(camera["position"])
+    ahead /= np.linalg.norm(ahead)
+    up = vector(camera["up"]) - (vector(camera["up"]) @ ahead) * ahead
+    return [vector(camera["position"]), ahead, up / np.linalg.norm(up)]
 
 
 def test_it_opens_as_the_job_says_and_walks_both_ways(
