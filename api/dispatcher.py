@@ -17,6 +17,7 @@ from api.dispatch.outbox import start_due, stop_due
 from api.dispatch.removal import remove_objects_due, remove_runs
 from api.dispatch.runs import Runs, connected
 from api.dispatch.watch import Patience, Watch
+from storage.admission import Rules
 from storage.database import Database
 from storage.leadership import Leadership
 from storage.objects import ObjectStore, open_store
@@ -36,6 +37,11 @@ class Dispatcher:
 
     def __init__(self, settings: Settings, database: Database, objects: ObjectStore, runs: Runs) -> None:
         self._settings, self._database, self._objects, self._runs = settings, database, objects, runs
+        self._rules = Rules(
+            batch_every=settings.batch_every,
+            release_ahead=settings.release_ahead,
+            release_per_account=settings.release_per_account,
+        )
         self._watch = Watch(
             database,
             Patience(
@@ -43,13 +49,14 @@ class Dispatcher:
                 dead_after_seconds=settings.dead_after_seconds,
                 max_attempts=settings.max_attempts,
             ),
+            rules=self._rules,
         )
         self._next: dict[str, float] = {}
         self._complained: dict[str, float] = {}
 
     def round(self) -> None:
         """Does all that is due now."""
-        self._try("starting runs", lambda: start_due(self._database, self._runs))
+        self._paced("starting runs", ROUND_SECONDS, lambda: start_due(self._database, self._runs, self._rules))
         self._try("stopping runs", lambda: stop_due(self._database, self._runs))
         self._try("removing jobs", self._remove)
         self._paced("watching attempts", WATCH_SECONDS, self._watch.silent_hosts)

@@ -13,7 +13,7 @@ DEPLOYMENT = "reconstruct/reconstruct"
 POOL = "gpu"
 HOUSEKEEPING_POOL = "housekeeping"
 QUEUES = {"high": 1, "default": 2, "low": 3}  # work queue -> priority, 1 first
-DEFAULT_QUEUE, FIRST_QUEUE = "default", "high"
+DEFAULT_QUEUE, FIRST_QUEUE, LAST_QUEUE = "default", "high", "low"
 JOB_TAG, ATTEMPT_TAG = "job:", "attempt:"
 
 

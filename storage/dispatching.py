@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy import CursorResult, bindparam, delete, func, select, update
 from sqlmodel import col
 
 from storage import measures, tally
@@ -29,6 +29,12 @@ from storage.tables import (
 LONGEST_PAUSE_SECONDS = 30.0
 DEATH_PAUSE_SECONDS = 15.0  # before the second and later of several deaths in a row: what killed it may pass
 BULK = 500
+
+_PLACE = (
+    update(Job)
+    .where(col(Job.id) == bindparam("job"), col(Job.state) == QUEUED)
+    .values(queue_position=bindparam("place"), revision=col(Job.revision) + 1)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +91,13 @@ def started(database: Database, entry: Outbox, run_id: UUID) -> bool:
         return changed.rowcount > 0
 
 
+def starts_of(database: Database, job_ids: Sequence[UUID]) -> dict[UUID, Outbox]:
+    """The start entries of these jobs, by job."""
+    query = select(Outbox).where(col(Outbox.job_id).in_(job_ids), col(Outbox.kind) == START)
+    with database.read() as session:
+        return {entry.job_id: entry for entry in session.scalars(query.order_by(col(Outbox.id)))}
+
+
 def job_to_start(database: Database, entry: Outbox) -> Job | None:
     """The job that a start entry is about, or None when it no longer waits for that attempt."""
     with database.read() as session:
@@ -94,15 +107,18 @@ def job_to_start(database: Database, entry: Outbox) -> Job | None:
     return job
 
 
-def open_jobs(database: Database) -> list[OpenJob]:
-    """All jobs that wait or are at work."""
+def open_jobs(database: Database, *, with_runs: bool = False) -> list[OpenJob]:
+    """All jobs that wait or are at work.
+
+    Args:
+        with_runs: only those that have a run; thousands may wait for one.
+    """
     columns = select(
         col(Job.id), col(Job.state), col(Job.attempt), col(Job.run_id), col(Job.lease_token), col(Job.lease_beat)
     )
     with database.read() as session:
-        rows = session.connection().execute(
-            columns.where(col(Job.state).in_(OPEN_STATES), col(Job.deleted_at).is_(None))
-        )
+        open_ones = columns.where(col(Job.state).in_(OPEN_STATES), col(Job.deleted_at).is_(None))
+        rows = session.connection().execute(open_ones.where(col(Job.run_id).is_not(None)) if with_runs else open_ones)
         return [
             OpenJob(
                 id=row.id,
@@ -119,21 +135,10 @@ def open_jobs(database: Database) -> list[OpenJob]:
 def set_positions(database: Database, positions: Mapping[UUID, int | None]) -> None:
     """Writes the changed places of waiting jobs, by job; None: not known."""
     items = list(positions.items())
-    for first in range(0, len(items), BULK):
+    for first in range(0, len(items), BULK):  # between two, others get their turn to write
+        values = [{"job": job_id, "place": position} for job_id, position in items[first : first + BULK]]
         with database.write() as session:
-            for job_id, position in items[first : first + BULK]:
-                session.execute(
-                    update(Job)
-                    .where(col(Job.id) == job_id, col(Job.state) == QUEUED)
-                    .values(queue_position=position, revision=col(Job.revision) + 1)
-                )
-
-
-def positions(database: Database) -> dict[UUID, int | None]:
-    """The places written last, of the jobs that wait."""
-    query = select(col(Job.id), col(Job.queue_position)).where(col(Job.state) == QUEUED, col(Job.deleted_at).is_(None))
-    with database.read() as session:
-        return {row.id: row.queue_position for row in session.connection().execute(query)}
+            session.connection().execute(_PLACE, values)
 
 
 def attempt_died(database: Database, seen: OpenJob, *, max_attempts: int, reason: str) -> str | None:

@@ -2,12 +2,15 @@
 
 import logging
 import time
+from collections.abc import Callable
+from uuid import UUID
 
+from api.dispatch.line import Line, Place
 from api.dispatch.runs import PrefectUnavailable, Runs
-from flows import request
-from storage import dispatching
+from storage import dispatching, waiting
+from storage.admission import USUAL, Rules, order, to_release
 from storage.database import Database
-from storage.tables import START, STOP, Outbox, now
+from storage.tables import STOP, Job, Outbox, now
 
 BATCH = 25
 START_SECONDS = 2.0  # in one go, so that a slow Prefect does not keep us from looking after attempts
@@ -16,35 +19,56 @@ FORCE_AFTER_SECONDS = 30.0  # a worker takes 4 to 8 s to end a run that lives
 log = logging.getLogger("splatflow.dispatcher")
 
 
-def start_due(database: Database, runs: Runs) -> int:
-    """Makes the runs of waiting attempts, a batch at most; returns how many. Prefect being away leaves all for later."""
-    made, until = 0, time.monotonic() + START_SECONDS
-    for entry in dispatching.due(database, kinds=[START], limit=BATCH):
+def start_due(
+    database: Database,
+    runs: Runs,
+    rules: Rules = USUAL,
+    running_limit: Callable[[UUID], int | None] = lambda _: None,
+) -> int:
+    """Makes the runs of those jobs whose turn comes next; returns how many. Prefect being away leaves all for later.
+
+    Args:
+        running_limit: how many jobs an account may have at work; None: any number.
+    """
+    queue = waiting.read(database)
+    ordered = order(queue.waiting, queue.served, rules)
+    chosen = to_release(ordered, queue.served, rules, put_off=queue.put_off, running_limit=running_limit)
+    if not chosen:
+        return 0
+    entries = dispatching.starts_of(database, [job.id for job in chosen])
+    at_prefect = runs.waiting() if any(job.run_id is not None for job in ordered) else []
+    made, until, line = 0, time.monotonic() + START_SECONDS, Line(ordered, at_prefect)
+    for turn in chosen:
         if time.monotonic() > until:
             break
+        entry = entries.get(turn.id)
+        if entry is None:
+            continue
         job = dispatching.job_to_start(database, entry)
         if job is None:
             dispatching.done(database, entry)
-            continue
-        try:
-            # A job that was interrupted at work goes before those that have not begun.
-            queue = request.FIRST_QUEUE if job.started_at is not None else request.DEFAULT_QUEUE
-            run_id = runs.start(
-                job.id,
-                job.attempt,
-                title=job.title,
-                method=job.reconstruction_method,
-                queue=queue,
-                waiting_since=entry.created_at,
-            )
-        except PrefectUnavailable:
-            dispatching.again(database, entry)
-            raise
-        if not dispatching.started(database, entry, run_id):
-            dispatching.stop_run(database, job.id, run_id)  # cancelled or deleted while we asked
-        made += 1
-        log.info("job %s: attempt %d is run %s", job.id, job.attempt, run_id)
+        elif (place := line.put(turn)) is not None:
+            _start(database, runs, entry, job, place)
+            made += 1
     return made
+
+
+def _start(database: Database, runs: Runs, entry: Outbox, job: Job, place: Place) -> None:
+    try:
+        run_id = runs.start(
+            job.id,
+            job.attempt,
+            title=job.title,
+            method=job.reconstruction_method,
+            queue=place.queue,
+            waiting_since=place.since,
+        )
+    except PrefectUnavailable:
+        dispatching.again(database, entry)
+        raise
+    if not dispatching.started(database, entry, run_id):
+        dispatching.stop_run(database, job.id, run_id)  # cancelled or deleted while we asked
+    log.info("job %s: attempt %d is run %s", job.id, job.attempt, run_id)
 
 
 def stop_due(database: Database, runs: Runs) -> None:

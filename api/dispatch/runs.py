@@ -57,6 +57,22 @@ class RunState:
         return self.state in ENDED
 
 
+@dataclass(frozen=True, kw_only=True)
+class WaitingRun:
+    """A run that waits for a worker, or to begin.
+
+    Attributes:
+        queue: its work queue.
+        since: when it was to start.
+        taken: a worker has it already.
+    """
+
+    id: UUID
+    queue: str
+    since: datetime
+    taken: bool
+
+
 class Runs:
     """Our runs at one Prefect server. Every call fails with PrefectUnavailable when the server does not answer.
 
@@ -77,7 +93,7 @@ class Runs:
 
         Args:
             queue: one of `flows.request.QUEUES`.
-            waiting_since: its place among those that wait, also when earlier calls failed and later jobs' did not.
+            waiting_since: its place among those that wait in the queue.
         """
 
         def make() -> UUID:
@@ -114,7 +130,7 @@ class Runs:
         wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=[request.job_tag(job_id)]))
         return {run.id: _state_of(run) for run in self._pages(flow_run_filter=wanted)}
 
-    def waiting(self) -> list[UUID]:
+    def waiting(self) -> list[WaitingRun]:
         """The runs that wait on our pool, in the order in which they will start."""
         now: Any = datetime.now(UTC)
         runs = list(
@@ -131,12 +147,19 @@ class Runs:
             queues = self._asked(lambda: self._client.read_work_queues(work_pool_name=self._pool))
             self._priorities = {queue.name: queue.priority or 0 for queue in queues}
 
-        def order(run: FlowRun) -> tuple[bool, int, datetime]:
-            pending = run.state is not None and run.state.type == StateType.PENDING
-            priority = self._priorities.get(run.work_queue_name or request.DEFAULT_QUEUE, 0)
-            return not pending, priority, run.expected_start_time or now
+        def order(run: WaitingRun) -> tuple[bool, int, datetime]:
+            return not run.taken, self._priorities.get(run.queue, 0), run.since
 
-        return [run.id for run in sorted(runs, key=order)]
+        found = [
+            WaitingRun(
+                id=run.id,
+                queue=run.work_queue_name or request.DEFAULT_QUEUE,
+                since=run.expected_start_time or now,
+                taken=run.state is not None and run.state.type == StateType.PENDING,
+            )
+            for run in runs
+        ]
+        return sorted(found, key=order)
 
     def stop(self, run_id: UUID, state: RunState, *, force: bool) -> None:
         """Asks a run to end; one that only waits has ended at once.

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from api.dispatch.line import places
 from api.dispatch.runs import Runs, RunState
-from storage import dispatching
+from storage import dispatching, waiting
+from storage.admission import USUAL, Rules, order
 from storage.database import Database
 from storage.dispatching import OpenJob
 
 UNCLAIMED_SECONDS = 75.0  # from a worker's grip on a run to the run's claim of its job; imports take 5 to 20 s
 MISSED_BEATS = 4.0
+NEAR, FEW = 100, 200  # places that are told at once; changes at a time that are no burden
+FAR_SECONDS = 5.0  # between two tellings of all others
 LONGEST_GAP_SECONDS = 5.0  # counted between two looks: less than what is taken for a death
 log = logging.getLogger("splatflow.dispatcher")
 
@@ -37,10 +41,19 @@ class Watch:
 
     Args:
         clock: seconds of a clock that never goes back.
+        rules: how jobs take turns.
     """
 
-    def __init__(self, database: Database, patience: Patience, clock: Callable[[], float] = time.monotonic) -> None:
-        self._database, self._patience, self._clock = database, patience, clock
+    def __init__(
+        self,
+        database: Database,
+        patience: Patience,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        rules: Rules = USUAL,
+    ) -> None:
+        self._database, self._patience, self._clock, self._rules = database, patience, clock, rules
+        self._told_all_at = float("-inf")
         self._looked_at = clock()
         self._beats: dict[UUID, tuple[UUID | None, int, float]] = {}
         self._missing: dict[UUID, UUID] = {}
@@ -74,18 +87,17 @@ class Watch:
         self._missing = missing
 
     def places(self, runs: Runs) -> None:
-        """Writes the places of waiting jobs that have changed."""
-        before = dispatching.positions(self._database)
-        if not before:
+        """Writes the places of waiting jobs that have changed; of many that change at once, those far behind less often."""
+        queue = waiting.read(self._database)
+        if not queue.waiting:
             return
-        place = {run_id: number for number, run_id in enumerate(runs.waiting(), 1)}
-        open_jobs = {job.id: job for job in dispatching.open_jobs(self._database)}
-        changed: dict[UUID, int | None] = {}
-        for job_id, known in before.items():
-            job = open_jobs.get(job_id)
-            new = place.get(job.run_id) if job is not None and job.run_id is not None else None
-            if new != known:
-                changed[job_id] = new
+        ordered = order(queue.waiting, queue.served, self._rules)
+        known, new = queue.places, places(ordered, runs.waiting())
+        changed = {job_id: place for job_id, place in new.items() if place != known[job_id]}
+        if len(changed) > FEW and self._clock() < self._told_all_at + FAR_SECONDS:
+            changed = {job: place for job, place in changed.items() if known[job] is None or (place or 0) <= NEAR}
+        elif len(changed) > FEW:
+            self._told_all_at = self._clock()
         dispatching.set_positions(self._database, changed)
 
     def _settle_unclaimed(self, job: OpenJob, state: RunState) -> None:
@@ -111,10 +123,10 @@ class Watch:
             log.warning("job %s: attempt %d died (%s); the job is %s", job.id, job.attempt, reason, state)
 
     def _look(self) -> list[tuple[OpenJob, float]]:
-        """The open jobs, and for how many seconds the beat of each has stood still."""
+        """The open jobs that have a run, and for how many seconds the beat of each has stood still."""
         found = []
         beats: dict[UUID, tuple[UUID | None, int, float]] = {}
-        open_jobs = dispatching.open_jobs(self._database)
+        open_jobs = dispatching.open_jobs(self._database, with_runs=True)
         now = self._clock()
         # While the database was away, or this process stood still, attempts could not be seen to beat.
         unseen = max(0.0, now - self._looked_at - LONGEST_GAP_SECONDS)

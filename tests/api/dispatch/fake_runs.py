@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
-from api.dispatch.runs import PrefectUnavailable, Runs, RunState
+from api.dispatch.runs import PrefectUnavailable, Runs, RunState, WaitingRun
+from flows import request
 from storage.database import Database
 from storage.tables import Outbox
 
@@ -61,10 +62,16 @@ class FakeRuns(Runs):
         self._ask()
         return {run_id: self._state(run_id) for run_id, run in self.runs.items() if run.job_id == job_id}
 
-    def waiting(self) -> list[UUID]:
+    def waiting(self) -> list[WaitingRun]:
         self._ask()
-        waiting = [run_id for run_id, run in self.runs.items() if run.state in ("SCHEDULED", "PENDING")]
-        return sorted(waiting, key=lambda run_id: self.runs[run_id].since)
+        found = [
+            WaitingRun(
+                id=run_id, queue=self.queues.get(run_id, "default"), since=run.since, taken=run.state == "PENDING"
+            )
+            for run_id, run in self.runs.items()
+            if run.state in ("SCHEDULED", "PENDING")
+        ]
+        return sorted(found, key=lambda run: (not run.taken, request.QUEUES[run.queue], run.since))
 
     def stop(self, run_id: UUID, state: RunState, *, force: bool) -> None:
         self._ask()

@@ -5,14 +5,17 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from api.dispatch.outbox import BATCH, FORCE_AFTER_SECONDS, start_due, stop_due
+from api.dispatch.outbox import FORCE_AFTER_SECONDS, start_due, stop_due
 from api.dispatch.runs import PrefectUnavailable
 from storage import dispatching, jobs
+from storage.admission import Rules
 from storage.attempts import claim
 from storage.database import Database
 from storage.tables import RUNNING, START, STOP
 from tests.api.dispatch.fake_runs import FakeRun, FakeRuns, pass_seconds
 from tests.support.databases import job_row, outbox, submitted
+
+ALL = Rules(release_ahead=1000, release_per_account=1000)
 
 
 def test_a_submitted_job_gets_its_run(database: Database, account_id: UUID, runs: FakeRuns):
@@ -61,7 +64,7 @@ def test_who_came_first_starts_first_also_when_making_its_run_failed_once(
     start_due(database, runs)
     pass_seconds(database, 60)
     start_due(database, runs)
-    assert [runs.runs[run_id].job_id for run_id in runs.waiting()] == [first, second]
+    assert [runs.runs[run.id].job_id for run in runs.waiting()] == [first, second]
 
 
 def test_a_run_whose_making_was_not_heard_of_is_found_again(database: Database, account_id: UUID, runs: FakeRuns):
@@ -120,9 +123,8 @@ def test_a_job_cancelled_before_its_run_was_made_gets_none(database: Database, a
 
 
 def test_many_are_started_in_their_order(database: Database, account_id: UUID, runs: FakeRuns):
-    ids = [submitted(database, account_id) for _ in range(BATCH + 5)]
-    assert start_due(database, runs) == BATCH
-    assert start_due(database, runs) == 5
+    ids = [submitted(database, account_id) for _ in range(5)]
+    assert start_due(database, runs, ALL) == 5
     assert [run.job_id for run in runs.runs.values()] == ids
 
 

@@ -114,12 +114,12 @@ def test_pending_first_then_priority_then_time():
     low = flow_run(StateType.SCHEDULED, seconds_ago=900, queue="low")
     ended = flow_run(StateType.COMPLETED)
     client = FakeClient([low, late, ended, early, high, pending])
-    assert runs_of(client).waiting() == [run.id for run in (pending, high, early, late, low)]
+    assert [run.id for run in runs_of(client).waiting()] == [run.id for run in (pending, high, early, late, low)]
 
 
 def test_long_queues_are_read_to_their_end():
     client = FakeClient([flow_run(StateType.SCHEDULED, seconds_ago=n) for n in range(2 * PAGE + 1)])
-    waiting = runs_of(client).waiting()
+    waiting = [run.id for run in runs_of(client).waiting()]
     assert len(waiting) == 2 * PAGE + 1
     assert len(runs_of(client).states(waiting)) == 2 * PAGE + 1
 

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from api.dispatch.outbox import start_due
 from api.dispatch.watch import UNCLAIMED_SECONDS, Patience, Watch
-from storage import dispatching, jobs
+from storage import dispatching, jobs, waiting
 from storage.attempts import Attempt, AttemptLost, claim
 from storage.database import Database, DatabaseUnavailable
 from storage.tables import FAILED, LOST, QUEUED, RUNNING, START, Outbox, now
@@ -104,7 +104,7 @@ def test_time_in_which_nobody_looked_is_no_silence(
 ):
     look_for(10, watch, runs, clock, attempt=attempt)
 
-    def away(*_: object) -> None:
+    def away(*_: object, **__: object) -> None:
         raise DatabaseUnavailable("away")
 
     with monkeypatch.context() as patch:
@@ -245,14 +245,14 @@ def test_places_count_everything_that_starts_before_foreign_runs_included(
     start_due(database, runs)
     late = submitted(database, account_id)
     watch.places(runs)
-    assert dispatching.positions(database) == {ids[0]: 2, ids[1]: 3, ids[2]: 4, late: None}
+    assert waiting.read(database).places == {ids[0]: 2, ids[1]: 3, ids[2]: 4, late: 5}
     revisions = jobs.revisions(database, ids)
     watch.places(runs)
     assert jobs.revisions(database, ids) == revisions, "a place that stays is no news"
     jobs.cancel(database, account_id, ids[0])
     runs.runs[job_row(database, ids[0]).run_id or uuid4()].state = "CANCELLED"
     watch.places(runs)
-    assert dispatching.positions(database) == {ids[1]: 2, ids[2]: 3, late: None}
+    assert waiting.read(database).places == {ids[1]: 2, ids[2]: 3, late: 4}
 
 
 def test_without_waiting_jobs_prefect_is_not_asked(database: Database, runs: FakeRuns, watch: Watch):
