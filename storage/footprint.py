@@ -6,8 +6,8 @@ from storage import measures, tally
 from storage.database import Database
 from storage.objects import ObjectStore
 
-CLASSES = ("uploads", "sources", "steps", "outputs", "previews", "other")
-_FOLDERS = {"steps": "steps", "outputs": "outputs", "previews": "previews"}
+CLASSES = ("uploads", "sources", "steps", "checkpoints", "outputs", "previews", "other")
+_FOLDERS = {"steps": "steps", "checkpoints": "checkpoints", "outputs": "outputs", "previews": "previews"}
 
 
 def class_of(key: str) -> str:

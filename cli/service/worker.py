@@ -8,9 +8,9 @@ import asyncio
 import os
 import platform
 import sys
-from pathlib import Path
 
 from cli.service.prefect_api import PrefectAnswered, call
+from tasks.process.device import visible_gpus
 
 WAIT_SECONDS = 0.2
 HOUSEKEEPING_LIMIT = 2
@@ -27,15 +27,24 @@ def limit(pool: str) -> int:
 
     if pool != "gpu":
         return HOUSEKEEPING_LIMIT
-    gpus = gpu_count()
+    gpus = len(visible_gpus())
     return load_settings().worker_limit or (gpus + 1 if gpus else 1)
 
 
-def gpu_count() -> int:
-    """NVIDIA GPUs that this process may use, counted without the seconds that importing PyTorch takes."""
-    count = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return count if visible is None else min(count, len([v for v in visible.split(",") if v.strip() not in ("", "-1")]))
+def tidy() -> None:
+    """Removes what runs that ended with this host left in its scratch space. Without the database nothing is removed."""
+    from storage.database import database
+    from storage.settings import load_settings
+    from tasks.errors import TransientError
+    from tasks.service import scratch
+
+    try:
+        count, size = scratch.sweep(load_settings().work_folder, database())
+    except TransientError as error:
+        print(f"Scratch space was not looked through: {error}", file=sys.stderr, flush=True)
+        return
+    if count:
+        print(f"Scratch space: {count} work folder(s) of earlier runs removed, {size / 1e6:.1f} MB.", flush=True)
 
 
 async def work(pool: str) -> None:
@@ -47,6 +56,8 @@ async def work(pool: str) -> None:
     api_url = os.environ["PREFECT_API_URL"]
     while not await asyncio.to_thread(_there, api_url, pool):
         await asyncio.sleep(WAIT_SECONDS)
+    if pool == "gpu":
+        await asyncio.to_thread(tidy)
     worker = ProcessWorker(
         name=name(pool, os.environ["SPLATFLOW_GROUP"]),
         work_pool_name=pool,

@@ -1,6 +1,5 @@
 """Mask as a task: frames in, masks of the subject out; a job that keeps its background passes."""
 
-from contextlib import nullcontext
 from pathlib import Path
 
 from tasks.mask.model import check_model, find_model
@@ -9,7 +8,7 @@ from tasks.process import digest
 from tasks.service.policy import step_task
 from tasks.service.reference import StepReference
 from tasks.service.run import JobRun
-from tasks.service.slots import training_slot
+from tasks.service.slots import gpu_slot
 
 STEP = "mask"
 
@@ -47,14 +46,22 @@ def mask(run: JobRun, extracted: StepReference) -> StepReference | None:
         return None
     frames, model = run.folder_of(extracted), model_of(run)
     options = _options(run, model)
-    with training_slot(run) if run.device == "cuda" else nullcontext({}) as environment:
-        return run.make(
-            STEP,
-            identity(run, extracted),
-            "tasks.mask.step:mask",
-            lambda out: {"extracted": frames, "out": out, "options": options, "model": model},
-            environment=environment,
-        )
+    return run.make(
+        STEP,
+        identity(run, extracted),
+        "tasks.mask.step:mask",
+        lambda out: {"extracted": frames, "out": out, "options": options, "model": model},
+        slot=gpu_slot(run) if _uses_gpu(run) else None,
+    )
+
+
+def _uses_gpu(run: JobRun) -> bool:
+    """Whether the network runs on the GPU: onnxruntime comes with and without that."""
+    if run.device != "cuda":
+        return False
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def _options(run: JobRun, model: Path) -> MaskOptions:

@@ -1,6 +1,5 @@
 """Mesh as a task: a trained scene and its views in, a surface out."""
 
-from contextlib import nullcontext
 from typing import Any
 
 from tasks.mesh.options import MeshOptions
@@ -9,7 +8,7 @@ from tasks.process import digest
 from tasks.service.policy import step_task
 from tasks.service.reference import StepReference
 from tasks.service.run import JobRun
-from tasks.service.slots import training_slot
+from tasks.service.slots import gpu_slot
 
 STEP = "mesh"
 
@@ -46,14 +45,13 @@ def mesh(run: JobRun, trained: StepReference, posed: StepReference, scaled: Step
         options_of(run),
         metres_per_unit(scaled),
     )
-    with training_slot(run) if run.device == "cuda" else nullcontext({}) as environment:
-        return run.make(
-            STEP,
-            identity(run, trained, posed, scaled),
-            "tasks.mesh.step:mesh",
-            lambda out: {"trained": scene, "posed": views, "out": out, "options": options, "metres_per_unit": factor},
-            environment=environment,
-        )
+    return run.make(
+        STEP,
+        identity(run, trained, posed, scaled),
+        "tasks.mesh.step:mesh",
+        lambda out: {"trained": scene, "posed": views, "out": out, "options": options, "metres_per_unit": factor},
+        slot=gpu_slot(run),
+    )
 
 
 def metres_per_unit(scaled: StepReference | None) -> float | None:

@@ -6,7 +6,10 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from storage.objects import ObjectMissing, ObjectStore
 from tasks.errors import TransientError
+from tasks.process import digest
+from tasks.service.reference import StepReference
 
 
 def pack(folder: Path, archive: Path) -> None:
@@ -39,6 +42,28 @@ def unpack(archive: Path, folder: Path) -> None:
         raise TransientError(f"The stored output {folder.name} is damaged ({error}).") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def fetch(objects: ObjectStore, reference: StepReference, archive: Path) -> None:
+    """Writes a finished step's archive to `archive`, whole and as it was stored.
+
+    Raises:
+        StoreUnavailable, DiskFull
+        TransientError: it is gone, or is not what was stored; then it is removed, and found missing by whoever looks next.
+    """
+    try:
+        objects.get_file(reference.key, archive)
+    except ObjectMissing:
+        raise TransientError(
+            f"The stored output of {reference.step} is gone; retry the job, which makes it again."
+        ) from None
+    whole = archive.stat().st_size == reference.bytes
+    if not whole or (reference.sha256 and digest.of_file(archive) != reference.sha256):
+        archive.unlink()
+        objects.delete([reference.key])
+        raise TransientError(
+            f"The stored output of {reference.step} was damaged and has been removed; retry the job, which makes it again."
+        )
 
 
 def zip_folders(root: Path, names: Iterable[str], archive: Path) -> None:

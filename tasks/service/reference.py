@@ -18,6 +18,7 @@ class StepReference:
         peak_memory_bytes: largest resident memory of its processes.
         warnings: sentences for people.
         device: that it worked on: "cpu" or "cuda".
+        sha256: of the archive; empty in references that older versions kept.
     """
 
     step: str
@@ -29,6 +30,7 @@ class StepReference:
     peak_memory_bytes: int
     warnings: tuple[str, ...] = ()
     device: str = "cpu"
+    sha256: str = ""
 
     @property
     def objects(self) -> dict[str, int]:

@@ -4,21 +4,25 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from storage import naming
+from storage import naming, shadows
 from storage.attempts import Attempt, AttemptLost
 from storage.objects import ObjectStore
 from storage.settings import Settings
 from storage.tables import FINISHED
 from storage.tables import Job as JobRow
 from tasks.errors import TransientError
+from tasks.process import digest
 from tasks.process.messages import Job, json_record
 from tasks.process.runner import run_step
-from tasks.service import archive, work
+from tasks.service import archive, checkpoints, room, scratch, work
+from tasks.service.checkpoints import Checkpoints
 from tasks.service.heart import Heart
+from tasks.service.patience import T, patiently
 from tasks.service.reference import StepReference
 
 PROGRESS_SECONDS = 1.0
@@ -36,6 +40,7 @@ class JobRun:
         attempt: through which everything is written to our database.
         job: the job's row as it was when the attempt began; what was asked for does not change.
         device: "cpu" or "cuda".
+        folder: where it works on this machine; others may only use it as long as somebody holds it (see `scratch`).
     """
 
     def __init__(
@@ -52,7 +57,7 @@ class JobRun:
         self.job: JobRow = attempt.job()
         self._heart = heart
         self._made: set[str] = set()
-        self._folder = settings.work_folder / str(attempt.job_id)
+        self.folder = settings.work_folder / str(attempt.job_id)
 
     @property
     def job_id(self) -> UUID:
@@ -83,6 +88,10 @@ class JobRun:
         """Raises AttemptLost unless the attempt still holds its job at this moment; asks the database."""
         self.attempt.beat()
 
+    def patiently(self, act: Callable[[], T]) -> T:
+        """The result of `act`, once the database and the store can be reached; see `tasks.service.patience`."""
+        return patiently(act, self.log, check=self.check)
+
     def put(self, key: str, path: Path, content_type: str) -> None:
         """Stores a file of this attempt; when the attempt was lost meanwhile, the file goes again.
 
@@ -100,20 +109,27 @@ class JobRun:
     def source(self) -> Path:
         """The client's upload as a local file."""
         name = self.job.source_key.rsplit("/", 1)[-1]
-        path = self._folder / name
+        path = self.folder / name
         if not path.is_file() or path.stat().st_size != self.job.source_bytes:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.objects.get_file(self.job.source_key, path)
+            scratch.make_room(self.settings.work_folder, self.job.source_bytes, "source", self.log)
+            self.patiently(lambda: self.objects.get_file(self.job.source_key, path))
         return path
 
     def folder_of(self, reference: StepReference) -> Path:
-        """The output of a finished step as a local folder, fetched when this machine doesn't have it."""
-        folder = self._folder / reference.step / reference.digest
+        """The output of a finished step as a local folder, fetched when this machine doesn't have it.
+
+        What comes is held against the size and the SHA-256 that were written down when it was stored.
+
+        Raises:
+            TransientError: it is gone or damaged; a damaged one is removed, so that the job's next attempt makes it again.
+        """
+        folder = self.folder / reference.step / reference.digest
         if not folder.is_dir():
             packed = self._own(folder.with_name(f"{folder.name}.tar"))
-            packed.parent.mkdir(parents=True, exist_ok=True)
+            scratch.make_room(self.settings.work_folder, 2 * reference.bytes, reference.step, self.log)
             try:
-                self.objects.get_file(reference.key, packed)
+                self.patiently(lambda: archive.fetch(self.objects, reference, packed))
                 archive.unpack(packed, folder)
             finally:
                 packed.unlink(missing_ok=True)
@@ -121,7 +137,7 @@ class JobRun:
 
     def scratch(self, name: str) -> Path:
         """A new, empty place of this attempt for files on their way into the store."""
-        folder = self._own(self._folder / name)
+        folder = self._own(self.folder / name)
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         return folder
@@ -135,11 +151,12 @@ class JobRun:
         *,
         percent: Callable[[int, int], int] | None = None,
         watch: Watch | None = None,
-        environment: dict[str, str] | None = None,
+        slot: AbstractContextManager[dict[str, str]] | None = None,
+        checkpointed: bool = False,
     ) -> StepReference:
         """Carries out a step in a process of its own and stores its output.
 
-        A training that a killed attempt left half done goes on from its checkpoint when it was on this machine.
+        What a killed attempt left half done goes on from its checkpoint, of this machine or from the store.
 
         Args:
             step: its name.
@@ -148,34 +165,54 @@ class JobRun:
             arguments: from the output folder to the function's arguments.
             percent: from the step's progress to what clients see.
             watch: told of the half-made folder at every progress.
-            environment: of the step's process, when it works on the run's device; else None.
+            slot: held while the step's process works, when that is on the run's device; yields variables of its environment.
+            checkpointed: the step leaves checkpoints, which are to be in the store too.
 
         Raises:
             AttemptLost, SplatflowError, StepDefect
         """
-        folder = self._folder / step / key
+        folder = self.folder / step / key
+        kept = Checkpoints(
+            objects=self.objects,
+            attempt=self.attempt,
+            job_id=self.owner_id,
+            digest=key,
+            seconds=self.settings.checkpoint_seconds,
+            log=self.log,
+        )
         told = work.kept(folder)  # by an attempt that was killed, or could not reach the store, before it was stored
         if told is None:
-            part = work.half_made(folder, self.attempt.number)
-            outcome = self.carry_out(
-                step, Job(function=function, arguments=arguments(part), out=part), percent, watch, environment
-            )
-            self.hold()
+            number = self.attempt.number
+            part = checkpoints.begin(folder, kept) if checkpointed else work.half_made(folder, number)
+            job = Job(function=function, arguments=arguments(part), out=part)
+            with slot or nullcontext({}) as environment, kept.kept(part) if checkpointed else nullcontext():
+                outcome = self.carry_out(step, job, percent, watch, environment)
             told = {
                 "record": json_record(outcome.record),
                 "seconds": round(outcome.seconds, 3),
-                "device": self.device if environment is not None else "cpu",
+                "device": self.device if slot is not None else "cpu",
                 "peak_memory_bytes": outcome.peak_memory_bytes,
             }
-            work.keep(part, folder, told)
+            work.keep(part, folder, told)  # before anything is asked of others: it must not be made again
+        reference = self._stored(step, key, folder, told)
+        if checkpointed:
+            self._forget(kept)
+        return reference
+
+    def _stored(self, step: str, key: str, folder: Path, told: dict[str, Any]) -> StepReference:
+        """Puts the output of a finished step into the store."""
         store_key, packed = naming.step_key(self.owner_id, step, key), self._own(folder.with_name(f"{key}.tar"))
-        try:
-            archive.pack(folder, packed)
+
+        def put() -> None:
             self.hold()
             self.objects.put_file(store_key, packed, content_type="application/x-tar")
-            size = packed.stat().st_size
             if self.attempt.now() is None:  # deleted meanwhile; another attempt would have use for it
                 self.objects.delete([store_key])
+
+        try:
+            archive.pack(folder, packed)
+            size, sha256 = packed.stat().st_size, digest.of_file(packed)
+            self.patiently(put)
         finally:
             packed.unlink(missing_ok=True)
         return StepReference(
@@ -183,9 +220,16 @@ class JobRun:
             digest=key,
             key=store_key,
             bytes=size,
+            sha256=sha256,
             warnings=tuple(told["record"].get("warnings") or ()),
             **told,
         )
+
+    def _forget(self, kept: Checkpoints) -> None:
+        try:
+            kept.forget()
+        except TransientError as error:  # the job's end removes them
+            self.log.warning("Checkpoints were not removed: %s", error)
 
     def carry_out(
         self,
@@ -196,8 +240,8 @@ class JobRun:
         environment: dict[str, str] | None = None,
     ) -> Any:
         """Runs a step's function in a process of its own, tells our database and the run's log how far it is."""
-        self.check()
-        self.attempt.begin_step(step)
+        scratch.make_room(self.settings.work_folder, room.needed(step, self.job, self.device), step, self.log)
+        self.patiently(lambda: self.attempt.begin_step(step))
         written = next_log = 0.0
         told: int | None = None
         ended = False
@@ -220,7 +264,7 @@ class JobRun:
                 next_log = now + LOG_SECONDS
                 self.log.info("%s: %d %% %s", step, 100 * done // max(total, 1), message)
 
-        log_file = self._folder / "logs" / f"{step}.log"
+        log_file = self.folder / "logs" / f"{step}.log"
         log_file.parent.mkdir(parents=True, exist_ok=True)
         outcome = run_step(
             job,
@@ -249,20 +293,15 @@ class JobRun:
 
     def clean(self) -> None:
         """After the end: removes this machine's copies of the job's steps, and what other attempts left in the store."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        job = self.attempt.now()
-        if job is None or job.state != FINISHED:
-            return
-        used = {file["key"] for file in job.files.values()} | {job.preview_key}
-        prefix = naming.job_prefix(self.job_id)
-        made = [*self.objects.keys(f"{prefix}outputs/"), *self.objects.keys(f"{prefix}previews/")]
-        self.objects.delete([key for key in made if key not in used])
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.job.reprocess_of is None:  # for a try the dispatcher does it, once links that were given out have expired
+            shadows.tidy(self.attempt.database, self.objects, self.job_id)
 
     def leave(self) -> None:
         """After the attempt was lost: removes this machine's copies, unless another attempt may go on from them."""
         job = self.attempt.now()
         if job is None or job.state == FINISHED:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _own(self, path: Path) -> Path:
         return path.with_name(f"{path.stem}.{self.attempt.number}{path.suffix}")

@@ -3,6 +3,7 @@
 <step>/<digest>                  the output of a finished step
 <step>/<digest>.json             what the step returned; there only when the output is whole
 <step>/<digest>.<attempt>.part   an attempt's half-made output, with the checkpoint of a training
+<step>/<digest>.<attempt>.*      a file on its way from or to the store
 logs/<step>.log                  what the step's libraries printed
 """
 
@@ -13,6 +14,12 @@ from typing import Any
 
 CHECKPOINT = "checkpoint.pt"
 NOT_KEPT = ("previews", CHECKPOINT)
+
+
+def checkpoint_here(folder: Path) -> int:
+    """Which attempt left the newest checkpoint of the output `folder` on this machine; 0: there is none."""
+    parts = folder.parent.glob(f"{folder.name}.*.part")
+    return max((_attempt_of(part) for part in parts if (part / CHECKPOINT).is_file()), default=0)
 
 
 def half_made(folder: Path, attempt: int) -> Path:

@@ -43,16 +43,16 @@ def identity(run: JobRun, posed: StepReference) -> str:
 def train(run: JobRun, posed: StepReference) -> StepReference:
     """A trained scene, see `tasks.train.step.train`."""
     views, options = run.folder_of(posed), options_of(run)
-    with training_slot(run) as environment:
-        return run.make(
-            STEP,
-            identity(run, posed),
-            "tasks.train.step:train",
-            lambda out: {"posed": views, "out": out, "options": options},
-            percent=lambda done, total: LAST_PERCENT * done // max(total, 1),
-            watch=_previews(run),
-            environment=environment,
-        )
+    return run.make(
+        STEP,
+        identity(run, posed),
+        "tasks.train.step:train",
+        lambda out: {"posed": views, "out": out, "options": options},
+        percent=lambda done, total: LAST_PERCENT * done // max(total, 1),
+        watch=_previews(run),
+        slot=training_slot(run),
+        checkpointed=True,
+    )
 
 
 def _previews(run: JobRun) -> Watch:

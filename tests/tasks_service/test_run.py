@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from uuid import UUID
 
@@ -38,7 +39,7 @@ def test_a_step_is_stored_with_what_is_worth_keeping(job_run: JobRun, objects: L
         lambda out: {"out": out},
         percent=lambda done, total: 50 * done // total,
         watch=lambda part, done, total: seen.append((part.name, done, total)),
-        environment={"STAND_IN": "7"},
+        slot=nullcontext({"STAND_IN": "7"}),
     )
     assert reference.record == {"frames": 3, "warnings": ["Dark."], "threads": "7"}
     assert reference.warnings == ("Dark.",)
