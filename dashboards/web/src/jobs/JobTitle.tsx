@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import type { JobDetail } from "../common/api";
 import { rename } from "./actions";
@@ -29,7 +29,7 @@ function Editor(props: { job: JobDetail; text: string; error: string | null }) {
   const input = useRef<HTMLInputElement>(null);
   const saving = useSignal(false);
   const id = `rename-${job.job_id}`;
-  useEffect(() => {
+  useLayoutEffect(() => {
     input.current!.focus();
     input.current!.select();
   }, []);

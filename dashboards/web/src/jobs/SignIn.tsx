@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { signIn } from "./session";
 import { jobs, signInSentence } from "./state";
 
@@ -7,7 +7,7 @@ export function SignIn() {
   const input = useRef<HTMLInputElement>(null);
   const shown = useSignal(false);
   const waiting = useSignal(false);
-  useEffect(() => input.current?.focus(), []);
+  useLayoutEffect(() => input.current?.focus(), []);
   const onSubmit = async (event: SubmitEvent) => {
     event.preventDefault();
     if (waiting.value) return;

@@ -3,7 +3,7 @@
 import { batch } from "@preact/signals";
 import { answer, ApiError, call, type Wish } from "../common/api";
 import { storedKey, storeKey } from "../common/session";
-import { account, dialog, jobs, key, readOnly, signInSentence, type Account } from "./state";
+import { account, announcement, dialog, jobs, key, readOnly, signInSentence, type Account } from "./state";
 
 const GONE =
   "The key is no longer accepted: it was revoked or has expired. Sign in with another one; nothing that you typed is lost.";
@@ -55,6 +55,7 @@ export async function signIn(text: string): Promise<boolean> {
       jobs.value = null; // they may be another account's
       readOnly.value = false;
       signInSentence.value = null;
+      announcement.value = "Signed in.";
       key.value = wanted;
     });
     return true;
