@@ -206,6 +206,7 @@ def _reconstruct(args: argparse.Namespace, source: Path, inputs: Any) -> None:
     out: Path = args.out or default_out(source)
     given = {name for name, value in overrides.items() if value is not None}
     given |= {"device"} if args.device != "auto" else set()
+    given |= {"turntable"} if options.turntable else set()  # also where only its length was said
     console = Console()
     _print_plan(console, source, out, options, given, posed=inputs.posed is not None)
     try:

@@ -123,7 +123,7 @@ def describe(options: RunOptions, overridden: set[str]) -> list[str]:
         if value is None:
             shown = "one per core"
         origin = "given" if field.name in overridden else "preset" if field.name in PRESETS["full"] else "default"
-        lines.append(f"{field.name.replace('_', '-'):<15} {shown!s:<12} ({origin})")
+        lines.append(f"{field.name.replace('_', '-'):<17} {shown!s:<12} ({origin})")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Jobs that ask for their true size, for the subject alone and for a mesh: over HTTP, to the files."""
+"""Jobs that ask for their true size, for the subject alone, for a mesh and for a turntable: over HTTP, to the files."""
 
 import io
 import json
@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx
 import numpy as np
 import pycolmap
@@ -49,12 +50,14 @@ def photos(poses: list[np.ndarray]) -> bytes:
 def test_a_made_room_comes_out_in_metres_with_its_mesh(group: Group, submit: Submit, tmp_path: Path) -> None:
     """Everything in the result agrees with what is known of the room."""
     poses = walk(VIEWS, np.random.default_rng(3), degrees=100)
+    video = {"seconds": 1.0, "side_px": 160, "path": "auto"}
     options: dict[str, Any] = {"apriltag_size_mm": 1000 * TAG_M, "mesh": True, "training_num_steps": 300}
+    options["turntable"] = {"seconds": 1, "side_px": 160}
     job = submit(group, data=photos(poses), extension="zip", **options)
     detail = job.ended()
     assert detail["status"] == "Finished", detail
     scale = detail["scale"]
-    assert (scale["status"], detail["mesh"]) == ("scaled", True)
+    assert (scale["status"], detail["mesh"], detail["turntable"]) == ("scaled", True, video)
     assert {tag["id"] for tag in scale["tags"] if tag["used"]} == {0, 1}
     low, high = scale["interval_95"]
     assert low < scale["metres_per_unit"] < high
@@ -74,6 +77,12 @@ def test_a_made_room_comes_out_in_metres_with_its_mesh(group: Group, submit: Sub
     assert (np.minimum(low_corner, high_corner) > splats[0] - 1.0).all()
     assert (np.maximum(low_corner, high_corner) < splats[1] + 1.0).all()
     assert 0.5 < np.ptp(mesh.bounds, axis=0).max() < 4
+
+    with av.open(io.BytesIO(downloaded(job, "mp4"))) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert (len(frames), max(frames[0].shape)) == (30, 160)
+    poster = np.asarray(Image.open(io.BytesIO(downloaded(job, "poster"))))
+    assert np.abs(poster.astype(int) - frames[0]).mean() < 6
 
 
 @pytest.mark.shared

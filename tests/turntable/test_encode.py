@@ -1,5 +1,6 @@
 """The video file: its colours are those of the frames, its index is in front, and players are told what it is."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,3 +54,10 @@ def test_without_an_encoder_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(room.av, "codecs_available", {"mpeg4"})
     with pytest.raises(VideoEncoderMissing, match="pip install av"):
         choose_encoder()
+
+
+def test_a_full_disk_is_an_error_of_the_system() -> None:
+    """So that it is told as such, like any other file's."""
+    with pytest.raises(OSError, match="No space left") as told:
+        encode(Path("/dev/full"), flat(), choose_encoder(), width=160, height=96, fps=24)
+    assert told.value.errno == errno.ENOSPC
