@@ -6,21 +6,25 @@ from datetime import datetime
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlmodel import Session, col
 
-from storage.tables import FAILED, FINISHED, LOST, QUEUED, RUNNING, Job, Leader, Outbox, Slot, now
+from storage.tables import FAILED, FINISHED, LOST, QUEUED, RUNNING, START, Job, Leader, Outbox, Slot, now
 
 STATES = (QUEUED, RUNNING, FINISHED, FAILED, LOST)
 STILL_SECONDS = 10.0  # a leader's beat that has not moved for so long is nobody's; it moves twice a second
 
-_JOBS = select(col(Job.state), func.count()).where(col(Job.deleted_at).is_(None)).group_by(col(Job.state))
-_WAITING = select(func.min(col(Job.queued_at))).where(col(Job.state) == QUEUED, col(Job.deleted_at).is_(None))
+# Tries at a better result are no jobs, and wait for as long as they have to.
+_OWN = (col(Job.deleted_at).is_(None), col(Job.reprocess_of).is_(None))
+_JOBS = select(col(Job.state), func.count()).where(*_OWN).group_by(col(Job.state))
+_WAITING = select(func.min(col(Job.queued_at))).where(col(Job.state) == QUEUED, *_OWN)
 _LEASES = select(func.count()).where(
     col(Job.state) == RUNNING, col(Job.lease_token).is_not(None), col(Job.deleted_at).is_(None)
 )
 _SLOTS = select(func.count()).select_from(Slot)
-_OUTBOX = select(func.count(), func.min(col(Outbox.created_at)))
+# Starts wait for their job's turn; only one that was refused before is late.
+_LATE = case(((col(Outbox.kind) != START) | (col(Outbox.tries) > 0), col(Outbox.created_at)))
+_OUTBOX = select(func.count(), func.min(_LATE))
 _LEADER = select(col(Leader.token), col(Leader.beat)).where(col(Leader.name) == "dispatcher")
 
 
@@ -73,8 +77,12 @@ class RowsCollector(Collector):
         self._found = [
             jobs,
             _gauge("splatflow_queue_oldest_seconds", "How long the job has waited that waits longest.", _age(waiting)),
-            _gauge("splatflow_outbox_entries", "What the dispatcher has still to do.", length),
-            _gauge("splatflow_outbox_oldest_seconds", "Age of the oldest of those entries.", _age(oldest)),
+            _gauge("splatflow_outbox_entries", "What the dispatcher has still to do; waiting jobs are in it.", length),
+            _gauge(
+                "splatflow_outbox_oldest_seconds",
+                "Age of the oldest of those entries that do not just wait for their job's turn.",
+                _age(oldest),
+            ),
             _gauge("splatflow_leases_held", "Attempts that hold a job.", leases),
             _gauge("splatflow_slots_held", "GPUs, or CPU slots, that a step holds.", slots),
             _gauge("splatflow_dispatcher_alive", "Whether a dispatcher leads and its beat moves.", alive),

@@ -18,7 +18,7 @@ def account_name(database: Database, account_id: UUID) -> str:
 
 def usage(database: Database, account_id: UUID) -> dict[str, int | float]:
     """How many jobs there are, the bytes of their uploads and outputs, and the seconds that runs took this month (UTC)."""
-    owned = (col(Job.account_id) == account_id, col(Job.deleted_at).is_(None))
+    owned = (col(Job.account_id) == account_id, col(Job.deleted_at).is_(None), col(Job.reprocess_of).is_(None))
     moment = now()
     month = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     totals = select(func.count(), func.coalesce(func.sum(col(Job.source_bytes)), 0)).where(*owned)

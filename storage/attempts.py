@@ -13,7 +13,7 @@ from sqlalchemy import CursorResult, case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
-from storage import measures, tally
+from storage import measures, shadows, tally
 from storage.database import Database
 from storage.jobs import ended_as, requeue_in
 from storage.tables import FAILED, FINISHED, OPEN_STATES, RUNNING, Job, Slot, now
@@ -107,6 +107,14 @@ class Attempt:
         """The camera that frames the scene; what the client has set stays in force."""
         self._write(camera_computed=camera, revision=col(Job.revision) + 1)
 
+    def fit(self, level: int) -> None:
+        """The job's training was made smaller, `level` times by now.
+
+        Raises:
+            AttemptLost
+        """
+        self._write(fitted=level, revision=col(Job.revision) + 1)
+
     def warn(self, warnings: list[dict[str, Any]]) -> None:
         """Adds warnings; those that are there already are not repeated."""
         if not warnings:
@@ -124,15 +132,21 @@ class Attempt:
     ) -> None:
         """The job is finished and these are its files: the one moment at which outputs become visible.
 
+        Of a try at a better result (`storage.shadows`) it is the moment at which the job that it is for gets them, or keeps its own.
+
         Raises:
             AttemptLost
         """
         with self.database.write() as session:
+            parent = shadows.locked_parent_in(session, self.job_id)
             job = self._locked(session)
             job.state, job.percent, job.step = FINISHED, 100, None
             job.files, job.quality, job.scale = files, quality, scale
             job.step_started_at = job.step_done = job.step_total = None
             self._end(session, job)
+            if parent is not None:
+                shadows.decide_in(session, job, parent)
+                return
             tally.add(session, measures.ENDED.one(outcome=measures.FINISHED))
 
     def fail(self, *, error_code: str, error_message: str) -> None:

@@ -12,7 +12,7 @@ from storage.tables import Job
 
 # Built once: clients that poll ask for nothing else, and building it takes longer than running it.
 _BY_ID_ALONE = select(*SQLModel.metadata.tables["job"].columns).where(
-    col(Job.id) == bindparam("id"), col(Job.deleted_at).is_(None)
+    col(Job.id) == bindparam("id"), col(Job.deleted_at).is_(None), col(Job.reprocess_of).is_(None)
 )
 _BY_ID = _BY_ID_ALONE.where(col(Job.account_id) == bindparam("account_id"))
 

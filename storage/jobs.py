@@ -13,7 +13,7 @@ from sqlalchemy import CursorResult, Row, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, col
 
-from storage import measures, tally
+from storage import measures, shadows, tally
 from storage.database import Database
 from storage.tables import (
     DELETE,
@@ -74,7 +74,7 @@ def submit(
     """
     try:
         with database.write() as session:
-            if idempotency is not None and (known := _known_answer(session, job.account_id, idempotency)) is not None:
+            if idempotency is not None and (known := known_answer_in(session, job.account_id, idempotency)) is not None:
                 return known, False
             session.add(job)
             session.flush()
@@ -82,19 +82,11 @@ def submit(
             session.execute(update(Upload).where(col(Upload.blob_name) == job.blob_name).values(submitted_at=now()))
             told = answer(job)
             if idempotency is not None:
-                session.add(
-                    IdempotentSubmit(
-                        account_id=job.account_id,
-                        key=idempotency.key,
-                        body_sha256=idempotency.body_sha256,
-                        job_id=job.id,
-                        answer=told,
-                    )
-                )
+                remember_answer_in(session, job.account_id, idempotency, job.id, told)
     except IntegrityError:
         # PostgreSQL lets two transactions look before either writes; the second finds the first's answer now.
         with database.read() as session:
-            known = _known_answer(session, job.account_id, idempotency) if idempotency is not None else None
+            known = known_answer_in(session, job.account_id, idempotency) if idempotency is not None else None
         if known is None:
             raise
         return known, False
@@ -108,7 +100,7 @@ def known_answer(database: Database, account_id: UUID, idempotency: Submission) 
         IdempotencyConflict: the key was used for another body.
     """
     with database.read() as session:
-        return _known_answer(session, account_id, idempotency)
+        return known_answer_in(session, account_id, idempotency)
 
 
 def get(database: Database, account_id: UUID, job_id: UUID) -> Job:
@@ -143,7 +135,7 @@ def listed(
         offset: leave out so many of the newest.
         whole: rows with all columns of `Job` as attributes.
     """
-    wanted = [col(Job.account_id) == account_id, col(Job.deleted_at).is_(None)]
+    wanted = [col(Job.account_id) == account_id, col(Job.deleted_at).is_(None), col(Job.reprocess_of).is_(None)]
     if states is not None:
         wanted.append(col(Job.state).in_(states))
     if public is not None:
@@ -216,6 +208,7 @@ def remove(database: Database, account_id: UUID, job_id: UUID) -> None:
         session.execute(delete(IdempotentSubmit).where(col(IdempotentSubmit.job_id) == job_id))
         session.execute(delete(Outbox).where(col(Outbox.job_id) == job_id))
         session.add(Outbox(kind=DELETE, job_id=job_id))
+        shadows.remove_in(session, job_id)
         if state in OPEN_STATES:
             tally.add(session, measures.ENDED.one(outcome=measures.DELETED))
 
@@ -259,7 +252,12 @@ def requeue_in(session: Session, job: Job, *, after_seconds: float = 0.0) -> Non
 
 
 def _visible(account_id: UUID, job_id: UUID) -> tuple[Any, ...]:
-    return col(Job.id) == job_id, col(Job.account_id) == account_id, col(Job.deleted_at).is_(None)
+    return (
+        col(Job.id) == job_id,
+        col(Job.account_id) == account_id,
+        col(Job.deleted_at).is_(None),
+        col(Job.reprocess_of).is_(None),
+    )
 
 
 def _row(session: Session, account_id: UUID, job_id: UUID, *, lock: bool = False) -> Job:
@@ -277,10 +275,29 @@ def _update(session: Session, account_id: UUID, job_id: UUID, values: dict[str, 
         raise JobMissing(job_id)
 
 
-def _known_answer(session: Session, account_id: UUID, idempotency: Submission) -> dict[str, Any] | None:
+def known_answer_in(session: Session, account_id: UUID, idempotency: Submission) -> dict[str, Any] | None:
+    """Within a transaction: the first answer to a request with this idempotency key, or None when it is new.
+
+    Raises:
+        IdempotencyConflict: the key was used for another body.
+    """
     known = session.get(IdempotentSubmit, (account_id, idempotency.key))
     if known is None:
         return None
     if known.body_sha256 != idempotency.body_sha256:
         raise IdempotencyConflict
     return known.answer
+
+
+def remember_answer_in(
+    session: Session, account_id: UUID, idempotency: Submission, made_id: UUID, answer: dict[str, Any]
+) -> None:
+    """Within a transaction: keeps the answer to a request that made the job, or the batch, `made_id`."""
+    known = IdempotentSubmit(
+        account_id=account_id,
+        key=idempotency.key,
+        body_sha256=idempotency.body_sha256,
+        job_id=made_id,
+        answer=answer,
+    )
+    session.add(known)
