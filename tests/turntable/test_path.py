@@ -82,6 +82,19 @@ def test_a_framing_off_the_middle_sways_to_the_filmed_side(own: int) -> None:
     assert np.ptp(azimuths) > 15
 
 
+def test_a_walk_ahead_sways_along_its_way() -> None:
+    """Hardly to the sides, since nobody was there; nearer and farther instead."""
+    along = np.linspace(-3, 1, 40)
+    cameras = np.stack([0.02 * np.sin(5 * along), np.full(40, -0.5), along], 1)
+    known = filmed(cameras, own=15, look_at=np.array([0.0, -0.3, 3.0]))
+    planned = plan(known, path="auto", frames=FRAMES)
+    assert (planned.kind, planned.warnings) == ("sway", ())
+    check(known, planned)
+    moved = np.ptp(planned.positions, axis=0)
+    assert moved[2] > 2 * moved[0]
+    assert moved[2] > 0.5
+
+
 def test_the_unit_of_the_scene_does_not_matter() -> None:
     for cameras in (ARC, CIRCLE):
         one, other = (plan(filmed(unit * cameras, own=5), path="auto", frames=60) for unit in (1.0, 1e-3))
