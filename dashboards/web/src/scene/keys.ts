@@ -42,7 +42,8 @@ export function isNothing(wish: Wish): boolean {
 
 /** Follows the keys of the page. `changed` is called at every press that moves something. */
 export class HeldKeys {
-  readonly held = new Set<string>();
+  private readonly held = new Set<string>();
+  private readonly pressed = new Set<string>(); // since the last picture: they may be up again
 
   constructor(
     private readonly changed: () => void,
@@ -54,6 +55,13 @@ export class HeldKeys {
     document.addEventListener("focusin", (event) => writes(event.target) && this.held.clear(), { signal });
   }
 
+  /** What the keys ask for since this was asked last. */
+  wish(): Wish {
+    const wish = wishOf(new Set([...this.held, ...this.pressed]));
+    this.pressed.clear();
+    return wish;
+  }
+
   private down(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || takesKeys(event)) return;
     if (event.code.startsWith("Shift")) this.held.add(event.code);
@@ -61,6 +69,7 @@ export class HeldKeys {
     event.preventDefault(); // arrows scroll pages
     if (event.repeat) return;
     this.held.add(event.code);
+    this.pressed.add(event.code);
     this.changed();
   }
 }

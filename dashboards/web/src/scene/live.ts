@@ -17,6 +17,7 @@ const AWAY_AFTER_MS = 2500; // streams are renewed now and then; nobody needs to
 /** Listens until the scene can't be looked at any more, whatever happens to the connection. Returns what stops it. */
 export function follow(first: SceneData, listener: Listener): () => void {
   let urls = { data: first.data_url, events: first.events_url };
+  let expires = first.link_expires;
   let source: EventSource | null = null;
   let wait = FIRST_WAIT_MS;
   let timer = 0;
@@ -29,12 +30,12 @@ export function follow(first: SceneData, listener: Listener): () => void {
     source.addEventListener("scene", (event) => {
       const scene = JSON.parse((event as MessageEvent<string>).data) as SceneData;
       urls = { data: scene.data_url, events: scene.events_url };
+      expires = scene.link_expires;
       back();
       listener.scene(scene);
     });
     source.addEventListener("gone", () => {
-      source?.close();
-      void ask();
+      finish(expires !== null && expires * 1000 <= Date.now() ? "expired" : "gone");
     });
     source.addEventListener("error", () => {
       awayTimer ||= window.setTimeout(() => listener.away(true), AWAY_AFTER_MS);

@@ -15,7 +15,7 @@ import {
 import type { Controls } from "./controls";
 import { DroneControls } from "./drone";
 import { Gamepads } from "./gamepad";
-import { HeldKeys, isNothing, type Wish, wishOf } from "./keys";
+import { HeldKeys, isNothing, NOTHING, type Wish } from "./keys";
 import { Orbit } from "./orbit";
 import { depthAlong } from "./pick";
 import { countOf, extentOf, type SplatKind, splatMesh, sparkRenderer } from "./splats";
@@ -318,8 +318,8 @@ export class Viewer {
   }
 
   private wish(): Wish {
-    const held = this.keys === null ? null : wishOf(this.keys.held);
-    return held !== null && !isNothing(held) ? held : (this.pads?.wish() ?? wishOf(new Set()));
+    const keys = this.keys?.wish() ?? NOTHING;
+    return isNothing(keys) ? (this.pads?.wish() ?? NOTHING) : keys;
   }
 }
 
