@@ -10,7 +10,7 @@ from typing import Any
 from cli.client import commands as client_commands
 from cli.client.commands import options
 
-PARTS = ("migrate", "prefect", "deploy", "api", "dispatcher", "worker", "housekeeping")
+PARTS = ("migrate", "prefect", "deploy", "api", "dispatcher", "worker", "housekeeping", "run")
 
 
 def add(commands: Any, whole: Callable[[str], int]) -> None:

@@ -91,7 +91,7 @@ def of_workers() -> Kind:
 
 
 def of_kubernetes(template: Path) -> Kind:
-    """Jobs of a cluster, made from a file like `deploy/kubernetes/base-job-template.json`.
+    """Jobs of a cluster, made from a file like `deploy/kubernetes/components/kubernetes-pool/base-job-template.json`.
 
     Raises:
         BadOption: the file can't be read, or is no base job template.

@@ -83,6 +83,8 @@ ROLES = {
     "dispatcher": Role(part=lambda _env, _mark: Part(name="dispatcher", module="api.dispatcher"), needs=WORK),
     "worker": Role(part=_worker("worker", POOL), needs=WORK, kept=True),
     "housekeeping": Role(part=_worker("housekeeping", HOUSEKEEPING_POOL), needs=WORK, kept=True),
+    # One run, where something else than our workers starts it: a pod of a Kubernetes work pool.
+    "run": Role(part=lambda _env, _mark: Part(name="run", module="prefect.engine", ends=True), needs=WORK),
 }
 
 
