@@ -17,12 +17,11 @@ import { DroneControls } from "./drone";
 import { Gamepads } from "./gamepad";
 import { HeldKeys, isNothing, NOTHING, type Wish } from "./keys";
 import { Orbit } from "./orbit";
-import { depthAlong } from "./pick";
+import { placeOf, pointAt, type Rect } from "./sight";
 import { countOf, extentOf, type SplatKind, splatMesh, sparkRenderer } from "./splats";
 
 const MOST_PIXEL_RATIO = 2;
 const LONGEST_STEP_SECONDS = 0.1;
-const FINGER_PX = 1.5; // by so much a pick is wider than a mathematical ray
 
 export interface ViewerOptions {
   /** What the picture fills; gets the pointer's events. */
@@ -57,7 +56,7 @@ export class Viewer {
   private pictures = 0;
   private sortedFor = "";
   private waiting: (() => void)[] = [];
-  private rect = { left: 0, top: 0, width: 1, height: 1 };
+  private rect: Rect = { left: 0, top: 0, width: 1, height: 1 };
 
   constructor(private readonly options: ViewerOptions) {
     const { canvas, stage } = options;
@@ -154,7 +153,7 @@ export class Viewer {
   }
 
   /** Of the picture within the stage, CSS pixels. */
-  get picture(): { left: number; top: number; width: number; height: number } {
+  get picture(): Rect {
     return this.rect;
   }
 
@@ -173,37 +172,12 @@ export class Viewer {
 
   /** What is at this point of the stage, in CSS pixels; null: nothing solid. */
   pick(x: number, y: number): Vec3 | null {
-    if (this.mesh === null) return null;
-    const { left, top, width, height } = this.rect;
-    const ndc = new THREE.Vector3(((x - left) / width) * 2 - 1, 1 - ((y - top) / height) * 2, 0.5);
-    const direction = ndc.unproject(this.camera).sub(this.camera.position).normalize();
-    const mesh = this.mesh;
-    const toMesh = mesh.matrixWorld.clone().invert();
-    const origin = this.camera.position.clone().applyMatrix4(toMesh);
-    const along = direction.clone().transformDirection(toMesh);
-    const radius = (2 * FINGER_PX) / (height * this.camera.projectionMatrix.elements[5]!);
-    const depth = depthAlong(
-      (visit) =>
-        mesh.forEachSplat((_index, center, scales, { x, y, z, w }, opacity) =>
-          visit(center, scales, [x, y, z, w], opacity),
-        ),
-      origin,
-      along,
-      this.camera.near,
-      radius,
-    );
-    if (depth === null) return null;
-    const point = this.camera.position.clone().addScaledVector(direction, depth);
-    return { x: point.x, y: point.y, z: point.z };
+    return this.mesh && pointAt(this.mesh, this.camera, this.rect, x, y);
   }
 
   /** Where a point is on the stage, in CSS pixels; null: behind the camera. */
   project(point: Vec3): { x: number; y: number } | null {
-    const p = new THREE.Vector3(point.x, point.y, point.z).applyMatrix4(this.camera.matrixWorldInverse);
-    if (p.z > -this.camera.near) return null;
-    p.applyMatrix4(this.camera.projectionMatrix);
-    const { left, top, width, height } = this.rect;
-    return { x: left + ((p.x + 1) / 2) * width, y: top + ((1 - p.y) / 2) * height };
+    return placeOf(point, this.camera, this.rect);
   }
 
   /** Resolves when the sort is done and its picture drawn. */
