@@ -3,10 +3,10 @@
 1. Jobs that were interrupted at work, by the time since which they wait.
 2. Interactive jobs; and of every `batch_every` starts one of batch, if one waits. So batch never starves, and never takes more
    than its share while somebody waits.
-3. Within a class accounts take turns. An account's k-th job from the front has the number k + jobs that the account has at work;
-   the lowest number is next. Of equal numbers, the account that started one longest ago. So what an account has waiting delays
-   nobody: another one's first job comes before all but those at work. This is fair queueing (Demers, Keshav, Shenker 1989)
-   with every job of the same length and the number of turns for the virtual time.
+3. Within a class accounts take turns. An account's k-th job from the front has the number k + jobs of this class that the
+   account has at work; the lowest number is next. Of equal numbers, the account that will have started one longest ago. So what
+   an account has waiting delays nobody: another one's first job comes before all but those at work. This is fair queueing
+   (Demers, Keshav, Shenker 1989) with every job of the same length and the number of turns for the virtual time.
 4. Within an account, by the time since which they wait.
 
 The same order gives the places in the queue. It is a function of rows alone: whoever computes it gets the same.
@@ -72,11 +72,11 @@ class Served:
     """What accounts have and had.
 
     Attributes:
-        at_work: jobs at work by account.
+        at_work: jobs at work by account and priority.
         starts: the last ones over all accounts; an account that is not among them started none for long.
     """
 
-    at_work: Mapping[UUID, int] = field(default_factory=dict)
+    at_work: Mapping[tuple[UUID, str], int] = field(default_factory=dict)
     starts: Sequence[Start] = ()
 
 
@@ -109,7 +109,9 @@ def to_release(
     """
     chosen: list[Waiting] = []
     ahead = rules.release_ahead + sum(served.at_work.values())
-    busy = Counter(served.at_work)
+    busy: Counter[UUID] = Counter()
+    for (account, _), count in served.at_work.items():
+        busy[account] += count
     at_prefect: Counter[tuple[UUID, str]] = Counter()
     for job in ordered:
         if job.run_id is not None:
@@ -141,18 +143,21 @@ def _in_turns(jobs: list[Waiting], served: Served) -> list[Waiting]:
     by_account: dict[UUID, list[Waiting]] = {}
     for job in jobs:
         by_account.setdefault(job.account_id, []).append(job)
-    last: dict[UUID, datetime] = {}
+    last: dict[tuple[UUID, str], datetime] = {}
     for start in served.starts:
-        last[start.account_id] = max(start.at, last.get(start.account_id, NEVER))
+        own_class = (start.account_id, start.priority)
+        last[own_class] = max(start.at, last.get(own_class, NEVER))
     numbered = []
     for account, own in by_account.items():
         own.sort(key=_age)
         # Without a start that is remembered: who waits for longest.
-        turn = (last.get(account, NEVER), own[0].since, account)
-        begin = served.at_work.get(account, 0)
-        numbered += [(begin + k, turn, job) for k, job in enumerate(own)]
-    numbered.sort(key=lambda one: one[:2])
-    return [job for _, _, job in numbered]
+        own_class = (account, own[0].priority)
+        turn = (last.get(own_class, NEVER), own[0].since, account)
+        begin = served.at_work.get(own_class, 0)
+        # Who comes in with a number goes before those whose last job, by then, started one number before.
+        numbered += [(begin + k, -begin, turn, job) for k, job in enumerate(own)]
+    numbered.sort(key=lambda one: one[:3])
+    return [job for *_, job in numbered]
 
 
 def _interactive_starts(served: Served, batch: Iterable[Waiting]) -> int:

@@ -23,9 +23,9 @@ _WAITING = select(
     col(Job.queue_position),
 ).where(col(Job.state) == QUEUED, col(Job.deleted_at).is_(None))
 _AT_WORK = (
-    select(col(Job.account_id), func.count())
+    select(col(Job.account_id), col(Job.priority), func.count())
     .where(col(Job.state) == RUNNING, col(Job.deleted_at).is_(None))
-    .group_by(col(Job.account_id))
+    .group_by(col(Job.account_id), col(Job.priority))
 )
 _STARTS = (
     select(col(Job.account_id), col(Job.priority), col(Job.started_at))
@@ -71,6 +71,6 @@ def read(database: Database) -> Queue:
 
 def _served(connection: Connection) -> Served:
     return Served(
-        at_work={row[0]: row[1] for row in connection.execute(_AT_WORK)},
+        at_work={(row[0], row[1]): row[2] for row in connection.execute(_AT_WORK)},
         starts=[Start(*row) for row in connection.execute(_STARTS)],
     )

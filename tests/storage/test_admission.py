@@ -39,7 +39,7 @@ def queues(draw: st.DrawFn) -> list[Waiting]:
 
 served_ones = st.builds(
     lambda at_work, starts: Served(at_work=at_work, starts=starts),
-    st.dictionaries(st.sampled_from(ACCOUNTS), st.integers(1, 4)),
+    st.dictionaries(st.tuples(st.sampled_from(ACCOUNTS), st.sampled_from(PRIORITIES)), st.integers(1, 4)),
     st.lists(st.builds(Start, st.sampled_from(ACCOUNTS), st.sampled_from(PRIORITIES), SECONDS), max_size=10),
 )
 rules_ones = st.builds(
@@ -77,7 +77,7 @@ def test_nobody_waits_for_more_than_one_job_of_another_at_each_turn(waiting, ser
         ordered = [one for one in order(waiting, served, rules) if one.priority == priority and not one.interrupted]
         for a, b in combinations(ACCOUNTS, 2):
             left = Counter(one.account_id for one in ordered)
-            had = Counter(served.at_work)
+            had = Counter({account: n for (account, kind), n in served.at_work.items() if kind == priority})
             before = abs(had[a] - had[b])
             for one in ordered:
                 if not (left[a] and left[b]):
@@ -113,7 +113,9 @@ def test_a_few_are_released_and_no_account_beyond_its_limits(waiting, served, ru
     assert [one for one in ordered if one in chosen] == chosen
     assert all(one.run_id is None and one.id not in put_off for one in chosen)
     assert len(chosen) <= rules.release_ahead + sum(served.at_work.values())
-    busy = Counter(served.at_work) + Counter(one.account_id for one in waiting if one.run_id)
+    busy = Counter(one.account_id for one in waiting if one.run_id)
+    for (account, _), count in served.at_work.items():
+        busy[account] += count
     for account, new in Counter(one.account_id for one in chosen).items():
         assert busy[account] + new <= limit
     free = to_release(ordered, served, rules)
@@ -129,10 +131,10 @@ def _full(ordered: list[Waiting], rules: Rules) -> bool:
 def test_two_hundred_of_one_account_delay_nobody():
     crowd = [job(n, A, at=n) for n in range(200)]
     late = [job(900, B, at=500), job(901, B, at=501), job(902, C, at=502)]
-    ordered = order([*crowd, *late], Served(at_work={A: 1}), Rules())
+    ordered = order([*crowd, *late], Served(at_work={(A, INTERACTIVE): 1}), Rules())
     assert [one.account_id for one in ordered[:7]] == [B, C, A, B, A, A, A]
     assert ordered[:2] == [late[0], late[2]]
-    chosen = to_release(ordered, Served(at_work={A: 1}), Rules())
+    chosen = to_release(ordered, Served(at_work={(A, INTERACTIVE): 1}), Rules())
     assert chosen[:2] == [late[0], late[2]]
 
 
@@ -155,3 +157,19 @@ def test_batch_at_prefect_keeps_nothing_interactive_of_its_account_from_being_re
     batch = [job(n, A, BATCH, run_id=UUID(int=n + 1)) for n in range(4)]
     new = job(9, A, at=5)
     assert to_release(order([*batch, new], Served(), Rules()), Served(), Rules()) == [new]
+
+
+@given(queues(), served_ones, rules_ones)
+def test_with_one_job_at_a_time_all_start_in_the_order_that_was_told(waiting, served, rules):
+    told = order(waiting, Served(starts=served.starts), rules)
+    left, starts, clock, had = list(waiting), list(served.starts), BEGIN + timedelta(hours=1), []
+    at_work: dict[tuple[UUID, str], int] = {}
+    while left:
+        first = order(left, Served(at_work=at_work, starts=starts), rules)[0]
+        left.remove(first)
+        had.append(first)
+        clock += timedelta(minutes=1)
+        if not first.interrupted:
+            starts.append(Start(first.account_id, first.priority, clock))
+        at_work = {}
+    assert had == told

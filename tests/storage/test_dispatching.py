@@ -5,12 +5,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import update
+from sqlmodel import col
 
-from storage import dispatching, jobs, uploads
+from storage import dispatching, jobs, uploads, waiting
 from storage.attempts import Attempt, AttemptLost
 from storage.database import Database
 from storage.jobs import Submission
-from storage.tables import DELETE, FAILED, LOST, QUEUED, RUNNING, START, STOP, Outbox, now
+from storage.tables import BATCH, DELETE, FAILED, LOST, QUEUED, RUNNING, START, STOP, Outbox, now
 from tests.support.databases import (
     ALL_KINDS,
     FILES,
@@ -111,13 +112,32 @@ def test_open_jobs_are_those_that_wait_or_are_at_work(database: Database, accoun
 
 
 def test_places_are_written_for_waiting_jobs_only(database: Database, account_id: UUID):
-    waiting, working = submitted(database, account_id), submitted(database, account_id)
+    first, working = submitted(database, account_id), submitted(database, account_id)
     at_work(database, working)
-    dispatching.set_positions(database, {waiting: 2, working: 1, uuid4(): 3})
-    assert dispatching.positions(database) == {waiting: 2}
+    dispatching.set_positions(database, {first: 2, working: 1, uuid4(): 3})
+    assert waiting.read(database).places == {first: 2}
     assert job_row(database, working).queue_position is None
-    at_work(database, waiting)
-    assert job_row(database, waiting).queue_position is None
+    at_work(database, first)
+    assert job_row(database, first).queue_position is None
+
+
+def test_what_turns_depend_on_is_read_from_rows(database: Database, account_id: UUID):
+    before = now()
+    again, working, fresh = (submitted(database, account_id, priority=BATCH) for _ in range(3))
+    at_work(database, working)
+    assert at_work(database, again).give_back()
+    jobs.remove(database, account_id, submitted(database, account_id))
+    with database.write() as session:
+        later = update(Outbox).where(col(Outbox.job_id) == fresh).values(due_at=now() + timedelta(hours=1))
+        session.execute(later)
+    queue = waiting.read(database)
+    found = {job.id: job for job in queue.waiting}
+    assert found.keys() == {again, fresh}
+    assert [found[job].interrupted for job in (again, fresh)] == [True, False]
+    assert all(job.account_id == account_id and before <= job.since <= now() for job in queue.waiting)
+    assert queue.served.at_work == {(account_id, BATCH): 1}
+    assert [(start.account_id, start.priority) for start in queue.served.starts] == [(account_id, BATCH)] * 2
+    assert queue.put_off == {fresh}
 
 
 def died(database: Database, job_id: UUID, *, max_attempts: int = 3) -> str | None:
