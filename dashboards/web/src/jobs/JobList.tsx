@@ -67,8 +67,10 @@ function Pager() {
   };
   const onSubmit = (event: SubmitEvent) => {
     event.preventDefault();
-    const wanted = Number((event.currentTarget as HTMLFormElement).querySelector("input")!.value);
+    const input = (event.currentTarget as HTMLFormElement).querySelector("input")!;
+    const wanted = Number(input.value);
     if (Number.isInteger(wanted)) go(wanted);
+    input.value = String(page.value);
   };
   return (
     <nav class="pager" aria-label="Pages of the list">

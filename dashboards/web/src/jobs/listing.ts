@@ -74,8 +74,8 @@ function take(fresh: JobDetail[], count: number, samePage: boolean): void {
     total.value = count;
     trouble.value = null;
     if (spoken !== null) announcement.value = spoken;
-    if (page.value > pages.value) page.value = pages.value;
   });
+  if (page.value > pages.value) turnTo({ page: pages.value });
   if (ended) void refreshAccount();
 }
 

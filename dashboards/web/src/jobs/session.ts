@@ -76,19 +76,28 @@ export function signOut(sentence: string | null = null): void {
   });
 }
 
+/** A service that doesn't answer at all is away too; a submit may have to wait for the store to copy gigabytes. */
+const LOOK_MS = 15_000;
+const CHANGE_MS = 120_000;
+
 /** A call that only looks. */
 export function look<T>(path: string, wish: Wish = {}): Promise<T> {
-  return guarded((used) => call<T>(used, path, wish), false);
+  return guarded((used) => call<T>(used, path, within(LOOK_MS, wish)), false);
 }
 
 /** The same with the whole answer, for its headers. */
 export function lookAt(path: string, wish: Wish = {}): Promise<Response> {
-  return guarded((used) => answer(used, path, wish), false);
+  return guarded((used) => answer(used, path, within(LOOK_MS, wish)), false);
 }
 
 /** A call that changes something. */
 export function change<T>(path: string, wish: Wish): Promise<T> {
-  return guarded((used) => call<T>(used, path, wish), true);
+  return guarded((used) => call<T>(used, path, within(CHANGE_MS, wish)), true);
+}
+
+function within(milliseconds: number, wish: Wish): Wish {
+  const timeout = AbortSignal.timeout(milliseconds);
+  return { ...wish, signal: wish.signal === undefined ? timeout : AbortSignal.any([wish.signal, timeout]) };
 }
 
 async function guarded<T>(work: (key: string) => Promise<T>, writes: boolean): Promise<T> {
