@@ -1,9 +1,11 @@
 """/metrics: what rows say now, what they have counted, and what is said when they can't be read."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parsed
+from sqlalchemy import update
 
 from api import estimate
 from api.app import create_app
@@ -13,7 +15,7 @@ from storage import footprint, jobs, measures, tally
 from storage.attempts import claim
 from storage.database import DatabaseUnavailable
 from storage.leadership import Leadership
-from storage.tables import Tally, now
+from storage.tables import DELETE, Outbox, Tally, now
 from tests.api.site import V1, TestClient
 
 SECRET_TEXTS = ("a title nobody may see", "ann")
@@ -61,6 +63,19 @@ def test_a_job_leaves_its_figures_and_no_name(site):
     assert samples(site)["splatflow_jobs_ended_total"] == ended["splatflow_jobs_ended_total"]
     text = site.client.get("/metrics").text
     assert not [secret for secret in (job, *SECRET_TEXTS) if secret in text]
+
+
+def test_a_job_that_waits_for_its_turn_is_not_late_but_a_refused_start_and_a_removal_are(site):
+    site.submit()
+    long_ago = now() - timedelta(hours=1)
+    with site.database.write() as session:
+        session.execute(update(Outbox).values(created_at=long_ago))
+    assert samples(site)["splatflow_outbox_entries"][()] == 1
+    assert samples(site)["splatflow_outbox_oldest_seconds"][()] == 0
+    for values in ({"tries": 1}, {"tries": 0, "kind": DELETE}):
+        with site.database.write() as session:
+            session.execute(update(Outbox).values(**values))
+        assert samples(site)["splatflow_outbox_oldest_seconds"][()] == pytest.approx(3600, abs=60)
 
 
 def test_codes_are_known_ones(site):
@@ -144,6 +159,15 @@ def test_jobs_by_state(site, state):
 def test_every_step_that_estimates_know_is_counted_by_name():
     assert set(measures.STEPS) == set(estimate.STEPS)
     assert set(measures.STEPS_ON_A_GPU) <= set(measures.STEPS)
+
+
+def test_tries_at_a_better_result_are_no_jobs(site):
+    job, shadow = site.submit()["job_id"], site.submit()["job_id"]
+    site.finish(job)
+    site.set(shadow, reprocess_of=UUID(job), queued_at=now() - timedelta(hours=1))
+    found = samples(site)
+    assert {labels[0] for labels, value in found["splatflow_jobs"].items() if value} == {"finished"}
+    assert found["splatflow_queue_oldest_seconds"][()] == 0
 
 
 def test_routes_are_templates_also_for_what_nobody_knows(site):
