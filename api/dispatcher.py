@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from api.dispatch.batches import BatchWatch, tidy_due
 from api.dispatch.outbox import start_due, stop_due
 from api.dispatch.removal import remove_objects_due, remove_runs
 from api.dispatch.runs import Runs, connected
 from api.dispatch.watch import Patience, Watch
 from storage.admission import Rules
+from storage.batch_work import settle
 from storage.database import Database
 from storage.leadership import Leadership
 from storage.objects import ObjectStore, open_store
@@ -51,6 +53,7 @@ class Dispatcher:
             ),
             rules=self._rules,
         )
+        self._batches = BatchWatch(database)
         self._next: dict[str, float] = {}
         self._complained: dict[str, float] = {}
 
@@ -59,6 +62,9 @@ class Dispatcher:
         self._paced("starting runs", ROUND_SECONDS, lambda: start_due(self._database, self._runs, self._rules))
         self._try("stopping runs", lambda: stop_due(self._database, self._runs))
         self._try("removing jobs", self._remove)
+        self._try("tidying up", lambda: tidy_due(self._database, self._objects))
+        self._paced("settling batches", WATCH_SECONDS, lambda: settle(self._database))
+        self._paced("running batches", WATCH_SECONDS, lambda: self._batches.attend(self._runs))
         self._paced("watching attempts", WATCH_SECONDS, self._watch.silent_hosts)
         self._paced("watching runs", WATCH_SECONDS, lambda: self._watch.ended_runs(self._runs))
         self._paced("reading the queue", ROUND_SECONDS, lambda: self._watch.places(self._runs))

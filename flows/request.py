@@ -15,6 +15,9 @@ HOUSEKEEPING_POOL = "housekeeping"
 QUEUES = {"high": 1, "default": 2, "low": 3}  # work queue -> priority, 1 first
 DEFAULT_QUEUE, FIRST_QUEUE, LAST_QUEUE = "default", "high", "low"
 JOB_TAG, ATTEMPT_TAG = "job:", "attempt:"
+BATCH_FLOW = "reprocess"
+BATCH_DEPLOYMENT = "reprocess/reprocess"
+BATCH_TAG = "batch:"
 
 
 def parameters(job_id: UUID) -> dict[str, Any]:
@@ -48,3 +51,18 @@ def run_name(title: str, attempt: int) -> str:
 def idempotency_key(job_id: UUID, attempt: int) -> str:
     """Makes a second request for the same attempt return the first one's run."""
     return f"{job_id}:{attempt}"
+
+
+def batch_parameters(batch_id: UUID) -> dict[str, Any]:
+    """Of a flow run that the dispatcher makes for a batch: what the batch is for is in our database."""
+    return {"batch_id": str(batch_id)}
+
+
+def batch_tag(batch_id: UUID) -> str:
+    """The tag that the runs have that were made for a batch."""
+    return f"{BATCH_TAG}{batch_id}"
+
+
+def batch_idempotency_key(batch_id: UUID, number: int) -> str:
+    """Makes a second request for the same run return the first one's."""
+    return f"{BATCH_TAG}{batch_id}:{number}"

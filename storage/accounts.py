@@ -68,6 +68,12 @@ def authenticate(database: Database, secret: str) -> Principal | None:
     return Principal(key_id=row.id, account_id=row.account_id, plan=row.plan, scope=row.scope, limits=row.limits or {})
 
 
+def named(database: Database, name: str) -> UUID | None:
+    """The account of this name, or None when there is none."""
+    with database.read() as session:
+        return session.scalars(select(col(Account.id)).where(col(Account.name) == name)).first()
+
+
 def create_key(
     database: Database,
     *,

@@ -15,7 +15,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from storage import batch_spec, hours, naming, shadows
-from storage.batches import DONE, RUNNING, STATES, STOPPED, STOPPED_REASON, counts_in, get, row_in
+from storage.batches import DONE, RUNNING, STATES, STOPPED, STOPPED_REASON, counts_in, get, open_batches, row_in
 from storage.database import Database
 from storage.jobs import CANCELLED, CANCELLED_MESSAGE, end_in
 from storage.objects import ObjectStore
@@ -108,6 +108,23 @@ def settle(database: Database, batch_id: UUID | None = None) -> int:
         elif job.reprocessing is not None and job.reprocessing != (told := shadows.shown(tried)):
             _tell(database, item, told)
     return ended
+
+
+def unattended(database: Database, *, moment: datetime | None = None) -> list[UUID]:
+    """Batches in which something could be done now: begun, or ended after the last job. While somebody advances them this lasts
+    for moments.
+
+    Args:
+        moment: now; with a time zone.
+    """
+    found, moment = [], moment or now()
+    for batch in open_batches(database):
+        _, counts = get(database, batch.id)
+        spec, waits, busy = batch.spec, counts[WAITING], counts[AT_WORK]
+        may_begin = waits and busy < spec["at_once"] and hours.open_at(spec["hours"], spec["time_zone"], moment)
+        if not (waits or busy) or (may_begin and _next(database, batch.id)):
+            found.append(batch.id)
+    return found
 
 
 def _next(database: Database, batch_id: UUID) -> Sequence[Any]:

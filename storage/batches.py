@@ -21,7 +21,7 @@ from storage.jobs import (
     remember_answer_in,
 )
 from storage.shadows import ITEM_STATES, SKIPPED, WAITING
-from storage.tables import FAILED, FINISHED, LOST, RUN_BATCH, Batch, BatchItem, Job, Outbox, now
+from storage.tables import FAILED, FINISHED, LOST, Batch, BatchItem, Job, now
 
 RUNNING, DONE, STOPPED = "running", "finished", "cancelled"
 STATES = {"finished": (FINISHED,), "failed": (FAILED, LOST)}
@@ -86,15 +86,12 @@ def create(
     batch: Batch,
     answer: Callable[[Batch, dict[str, int]], Answer],
     idempotency: Submission | None = None,
-    *,
-    dispatched: bool = True,
 ) -> tuple[Answer, bool]:
-    """Makes a batch of the jobs that match now, together with the wish to run it; returns the answer for the client and whether it
-    is new. A batch whose id is there already is not made again.
+    """Makes a batch of the jobs that match now; returns the answer for the client and whether it is new. A batch whose id is there
+    already is not made again. The dispatcher sees that it has something to begin, and makes a run for it.
 
     Args:
         answer: what the client is told, of the batch and the counts of its items; kept for repeats of the same key.
-        dispatched: False: the caller is the run.
 
     Raises:
         IdempotencyConflict, TooManyJobs, DatabaseUnavailable
@@ -113,8 +110,6 @@ def create(
             items = [{"batch_id": batch.id, "job_id": row.id, "state": WAITING} for row in rows]
             for first in range(0, len(items), BULK):
                 session.execute(insert(BatchItem), items[first : first + BULK])
-            if dispatched:
-                session.add(Outbox(kind=RUN_BATCH, job_id=batch.id))
             told = answer(batch, {**dict.fromkeys(ITEM_STATES, 0), WAITING: len(items)})
             if idempotency is not None and batch.account_id is not None:
                 remember_answer_in(session, batch.account_id, idempotency, batch.id, told)

@@ -233,6 +233,18 @@ def was_at_work(database: Database, job_id: UUID) -> bool:
     return job is not None and job.state == RUNNING
 
 
+def owners_of(database: Database, job_id: UUID) -> list[UUID]:
+    """Whose objects all go with a deleted job: its own, and, of a try at a better result for a job that is gone too, that job's, since
+    the try may have stored something there last.
+    """
+    with database.read() as session:
+        job = session.get(Job, job_id)
+        if job is None or job.reprocess_of is None:
+            return [job_id]
+        parent = session.get(Job, job.reprocess_of)
+    return [job_id] if parent is not None and parent.deleted_at is None else [job_id, job.reprocess_of]
+
+
 def orphaned_upload(database: Database, job_id: UUID) -> str | None:
     """The upload of a deleted job when no other job reads it."""
     with database.read() as session:

@@ -16,7 +16,7 @@ INTERACTIVE, BATCH = "interactive", "batch"
 PRIORITIES = (INTERACTIVE, BATCH)
 
 # Outbox.kind
-START, STOP, DELETE, TIDY, RUN_BATCH = "start", "stop", "delete", "tidy", "run_batch"
+START, STOP, DELETE, TIDY = "start", "stop", "delete", "tidy"
 
 
 def now() -> datetime:
@@ -151,8 +151,8 @@ class Outbox(SQLModel, table=True):
     """What the dispatcher still has to do at Prefect or the object store, in the order it was asked for.
 
     Attributes:
-        kind: "start" (make the attempt's run), "stop" (end the run), "delete" (remove all of a job), "tidy" (remove those of its
-            outputs that no row names) or "run_batch" (make the run of a batch, whose id is then in the job's place).
+        kind: "start" (make the attempt's run), "stop" (end the run), "delete" (remove all of a job) or "tidy" (remove those
+            of its outputs that no row names).
         job_id: no foreign key: a deletion outlives the row.
         run_id: the run to stop.
         attempt: the attempt to start.

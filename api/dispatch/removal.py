@@ -26,7 +26,8 @@ def remove_objects_due(database: Database, objects: ObjectStore, work_folder: Pa
     for entry in entries:
         # First, so that one that can't be removed does not stand before all others in the next round too.
         dispatching.again(database, entry, seconds=LOOK_AGAIN_SECONDS)
-        objects.delete_prefix(naming.job_prefix(entry.job_id))
+        for job_id in dispatching.owners_of(database, entry.job_id):
+            objects.delete_prefix(naming.job_prefix(job_id))
         if (orphan := dispatching.orphaned_upload(database, entry.job_id)) is not None:
             objects.delete([orphan])
         shutil.rmtree(work_folder / str(entry.job_id), ignore_errors=True)

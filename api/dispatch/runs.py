@@ -125,9 +125,34 @@ class Runs:
                 found[run.id] = _state_of(run)
         return found
 
+    def start_batch(self, batch_id: UUID, number: int) -> UUID:
+        """The `number`-th run that advances a batch: made now, or by an earlier call that nobody heard of."""
+
+        def make() -> UUID:
+            deployment = self._client.read_deployment_by_name(request.BATCH_DEPLOYMENT)
+            run = self._client.create_flow_run_from_deployment(
+                deployment.id,
+                parameters=request.batch_parameters(batch_id),
+                name=f"batch {batch_id}",
+                tags=[request.batch_tag(batch_id)],
+                idempotency_key=request.batch_idempotency_key(batch_id, number),
+            )
+            return run.id
+
+        try:
+            return self._asked(make)
+        except ObjectNotFound:
+            raise PrefectUnavailable(
+                f"Prefect has no deployment {request.BATCH_DEPLOYMENT}; deploy prefect.yaml."
+            ) from None
+
     def of_job(self, job_id: UUID) -> dict[UUID, RunState]:
         """All runs that were ever made for a job."""
-        wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=[request.job_tag(job_id)]))
+        return self.tagged(request.job_tag(job_id))
+
+    def tagged(self, tag: str) -> dict[UUID, RunState]:
+        """All runs with this tag."""
+        wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag]))
         return {run.id: _state_of(run) for run in self._pages(flow_run_filter=wanted)}
 
     def waiting(self) -> list[WaitingRun]:

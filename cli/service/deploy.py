@@ -18,10 +18,11 @@ from tasks.errors import BadOption
 
 POOLS = {
     POOL: "Reconstructions. Takes more runs than there are GPUs; a training slot is a lease of its own.",
-    HOUSEKEEPING_POOL: "Clearing up.",
+    HOUSEKEEPING_POOL: "Clearing up, and looking after batches.",
 }
 POOL_QUEUES = {POOL: QUEUES, HOUSEKEEPING_POOL: {DEFAULT_QUEUE: 1}}
 CONFLICT = 409  # there is one of that name
+MISSING = 404
 DEPLOYMENTS: list[dict[str, Any]] = [
     {
         "name": "reconstruct",
@@ -41,6 +42,35 @@ DEPLOYMENTS: list[dict[str, Any]] = [
         "parameters": {},
         "cron": "7 * * * *",
         "description": "Removes what nobody needs any more.",
+    },
+    {
+        "name": "reprocess",
+        "flow": "reprocess",
+        "entrypoint": "flows.reprocess.reprocess",
+        "pool": HOUSEKEEPING_POOL,
+        "queue": DEFAULT_QUEUE,
+        "parameters": {
+            "batch_id": "string",
+            "status": "string",
+            "older_than_days": "number",
+            "title": "string",
+            "job_ids": "array",
+            "pipeline": "array",
+            "not_pipeline": "array",
+            "account": "string",
+            "options": "object",
+            "at_once": "integer",
+            "priority": "string",
+            "hours": "string",
+            "time_zone": "string",
+            "rule": "string",
+            "epsilon_db": "number",
+        },
+        "optional": True,
+        "values": {"not_pipeline": ["current"]},
+        "cron": "0 22 * * *",
+        "active": False,
+        "description": "Makes finished jobs again, and keeps what is better.",
     },
 ]
 
@@ -125,17 +155,32 @@ def deploy(api_url: str, kind: Kind, *, housekeeping: Kind | None = None) -> Non
     for deployment in DEPLOYMENTS:
         flow_id = insist(api_url, "POST", "/flows/", {"name": deployment["flow"]})["id"]
         body = _body(deployment, flow_id, kinds[deployment["pool"]].job_variables)
+        if not deployment.get("active", True):
+            body |= _as_left(api_url, deployment)
         insist(api_url, "POST", "/deployments/", body)
 
 
-def schema(parameters: dict[str, str]) -> dict[str, Any]:
-    """What Prefect shows of a flow's parameters: name -> JSON type, all required."""
+def _as_left(api_url: str, deployment: dict[str, Any]) -> dict[str, Any]:
+    """Schedules and values of a deployment whose schedule is the operator's to switch on, as they are in Prefect already."""
+    try:
+        found = insist(api_url, "GET", f"/deployments/name/{deployment['flow']}/{deployment['name']}")
+    except PrefectAnswered as error:
+        if error.status != MISSING:
+            raise
+        return {}
+    kept = ("schedule", "active", "parameters")
+    schedules = [{name: one[name] for name in kept if name in one} for one in found.get("schedules") or []]
+    return {"schedules": schedules, "parameters": found.get("parameters") or {}}
+
+
+def schema(parameters: dict[str, str], *, optional: bool = False) -> dict[str, Any]:
+    """What Prefect shows of a flow's parameters: name -> JSON type, all required or none."""
     properties = {
         name: {"title": name, "type": kind, "position": position}
         for position, (name, kind) in enumerate(parameters.items())
     }
     found: dict[str, Any] = {"title": "Parameters", "type": "object", "properties": properties, "definitions": {}}
-    return {**found, "required": list(parameters)} if parameters else found
+    return {**found, "required": list(parameters)} if parameters and not optional else found
 
 
 def _process_variables(command: str) -> dict[str, Any]:
@@ -179,16 +224,17 @@ def _body(deployment: dict[str, Any], flow_id: str, job_variables: dict[str, Any
         "pull_steps": [],  # the code is installed, nothing is fetched
         "work_pool_name": deployment["pool"],
         "work_queue_name": deployment["queue"],
-        "parameter_openapi_schema": schema(deployment["parameters"]),
+        "parameter_openapi_schema": schema(deployment["parameters"], optional=deployment.get("optional", False)),
+        "parameters": deployment.get("values", {}),
         "enforce_parameter_schema": True,
         "tags": [],
         "job_variables": job_variables,
-        "schedules": [_schedule(deployment["cron"])] if "cron" in deployment else [],
+        "schedules": [_schedule(deployment)] if "cron" in deployment else [],
     }
 
 
-def _schedule(cron: str) -> dict[str, Any]:
-    return {"schedule": {"cron": cron, "timezone": "UTC"}, "active": True}
+def _schedule(deployment: dict[str, Any]) -> dict[str, Any]:
+    return {"schedule": {"cron": deployment["cron"], "timezone": "UTC"}, "active": deployment.get("active", True)}
 
 
 def main() -> None:

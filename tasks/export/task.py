@@ -112,7 +112,7 @@ def _quality(report: dict[str, Any], posed: StepReference) -> dict[str, Any]:
         "held_out_views": len(views),
         "evaluated_by": digest.of_json([views, evaluation.get("width"), evaluation.get("height")])[:ID_DIGITS],
         "posed_by": posed.digest[:ID_DIGITS],
-        "pipeline": digest.of_pipeline()[:ID_DIGITS],
+        "pipeline": digest.of_pipeline(),
         "step_seconds": {name: round(stage["seconds"], 3) for name, stage in stages.items() if stage},
     }
 

@@ -1,5 +1,6 @@
 """A real group: what Prefect knows, its pages, and a video through the commands."""
 
+import inspect
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import yaml
 from cli import demo
 from cli.service import deploy
 from flows import request
+from flows.reprocess import reprocess
 from tests.cli.conftest import ROOT, wait_until
 from tests.support.group import Group, shared_group
 
@@ -48,7 +50,11 @@ def test_prefect_yaml_says_what_a_group_deploys() -> None:
         assert deployment["work_pool"]["name"] == mine["pool"]
         assert deployment["work_pool"]["work_queue_name"] == mine["queue"]
         assert [s["cron"] for s in deployment.get("schedules", [])] == [mine[k] for k in ("cron",) if k in mine]
+        assert [s.get("active", True) for s in deployment.get("schedules", [])] in ([], [mine.get("active", True)])
+        assert deployment.get("parameters", {}) == mine.get("values", {})
     assert f"{ours['reconstruct']['flow']}/{ours['reconstruct']['name']}" == request.DEPLOYMENT
+    assert f"{ours['reprocess']['flow']}/{ours['reprocess']['name']}" == request.BATCH_DEPLOYMENT
+    assert list(ours["reprocess"]["parameters"]) == list(inspect.signature(reprocess.fn).parameters)
 
 
 @pytest.mark.service
@@ -64,6 +70,9 @@ def test_prefect_has_the_pools_queues_and_deployments(group: Group, http: httpx.
     assert found["reconstruct"]["parameter_openapi_schema"]["required"] == ["job_id"]
     assert "SECRET" not in json.dumps(list(found.values())).upper()
     assert [s["schedule"]["cron"] for s in found["maintain"]["schedules"]] == ["7 * * * *"]
+    (by_night,) = found["reprocess"]["schedules"]
+    assert (by_night["schedule"]["cron"], by_night["active"]) == ("0 22 * * *", False)
+    assert "required" not in found["reprocess"]["parameter_openapi_schema"]
 
 
 @pytest.mark.service
