@@ -10,6 +10,7 @@ import {
   qualityText,
   statusText,
 } from "../src/jobs/jobText";
+import { query, reconciled } from "../src/jobs/listing";
 import { delaySeconds, Poller, type Pace } from "../src/jobs/poll";
 import { keyComplaint, refusalSentence } from "../src/jobs/session";
 import { due, markOf, sameObject, Thumbnails } from "../src/jobs/thumbnails";
@@ -42,6 +43,22 @@ describe("pace", () => {
     expect([1, 2, 3, 4].map((failures) => pace({ failures }))).toEqual([3, 6, 12, 24]);
     expect(pace({ failures: 1000 })).toBe(60);
     expect(pace({ failures: 1, retryAfterSeconds: 45 })).toBe(45);
+  });
+});
+
+describe("the list", () => {
+  it("is asked for page by page", () => {
+    expect(query("all", 1)).toBe("jobs/?detail=true&limit=50&offset=0");
+    expect(query("failed", 3)).toBe("jobs/?detail=true&limit=50&offset=100&status=failed");
+  });
+
+  it("keeps what hasn't changed", () => {
+    const [a, b] = [job({ job_id: "a" }), job({ job_id: "b" })];
+    const fresh = [job({ job_id: "c" }), job({ job_id: "a" }), job({ job_id: "b", title: "New" })];
+    const result = reconciled([a, b], fresh);
+    expect(result).toEqual(fresh);
+    expect(result[1]).toBe(a);
+    expect(result[2]).not.toBe(b);
   });
 });
 

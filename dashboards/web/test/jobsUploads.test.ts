@@ -362,7 +362,7 @@ describe("policy", () => {
     [404, "unknown", "put", "newUrl"],
     [413, "upload_too_large", "put", "stop"],
     [401, "invalid_api_key", "submit", "key"],
-    [403, "forbidden", "url", "stop"],
+    [403, "forbidden", "url", "key"],
     [400, "upload_too_large", "submit", "stop"],
     [400, "bad_value", "submit", "fix"],
     [409, "idempotency_conflict", "submit", "stop"],

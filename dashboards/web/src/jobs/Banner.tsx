@@ -1,4 +1,5 @@
 import { poller } from "./listing";
+import { signOut } from "./session";
 import { key, readOnly, trouble } from "./state";
 
 /** Calm words about what doesn't work just now. */
@@ -9,7 +10,13 @@ export function Banner() {
       {trouble.value !== null && <Away />}
       {readOnly.value && (
         <p class="banner">
-          This key may only look. Sign out and in again with a key that may write, to start or change jobs.
+          This key may only look: it can't start or change jobs.{" "}
+          <button
+            type="button"
+            onClick={() => signOut("Enter a key that may write; nothing that you typed is lost.")}
+          >
+            Use another key
+          </button>
         </p>
       )}
     </div>

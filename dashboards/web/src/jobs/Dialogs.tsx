@@ -15,8 +15,9 @@ export function Dialogs() {
     case "delete":
       return <DeleteDialog job={shown.job} />;
     case "share": {
-      const job = jobs.value?.find((one) => one.job_id === shown.jobId);
-      return job === undefined ? null : <ShareDialog job={job} />;
+      // Newer jobs may push it off the page of the list.
+      const listed = jobs.value?.find((one) => one.job_id === shown.job.job_id);
+      return <ShareDialog job={listed ?? shown.job} />;
     }
     case "signOut":
       return <SignOutDialog />;

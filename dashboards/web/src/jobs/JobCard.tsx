@@ -98,7 +98,7 @@ function Actions(props: { job: JobDetail }) {
       )}
       <Downloads job={job} />
       {job.viewer_url !== null && !ended && (
-        <button type="button" onClick={() => (dialog.value = { kind: "share", jobId: job.job_id })}>
+        <button type="button" onClick={() => (dialog.value = { kind: "share", job })}>
           Share{name}
         </button>
       )}

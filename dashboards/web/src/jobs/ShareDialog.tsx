@@ -19,7 +19,9 @@ export function ShareDialog(props: { job: JobDetail }) {
     said.value = "";
     const changed = await publish(job, !job.public);
     switching.value = false;
-    if (changed !== null) said.value = changed.public ? "It is public now." : "It is private now.";
+    if (changed === null) return;
+    said.value = changed.public ? "It is public now." : "It is private now.";
+    if (dialog.value?.kind === "share") dialog.value = { kind: "share", job: changed };
   };
   const copy = async () => {
     field.current!.select();

@@ -129,7 +129,9 @@ export function readAddress(): void {
 /** Follows the key, the page that is wanted, the tab's visibility and the connection. Returns what ends it. */
 export function follow(): () => void {
   const now = () => poller.now();
-  const shown = () => document.visibilityState === "visible" && poller.now();
+  // Who was asked to wait comes no earlier for having looked away and back.
+  const asked = () => trouble.value?.error.retryAfterSeconds != null;
+  const shown = () => document.visibilityState === "visible" && !asked() && poller.now();
   document.addEventListener("visibilitychange", shown);
   window.addEventListener("online", now);
   const endKey = effect(() => {

@@ -22,7 +22,7 @@ export const FILTERS: readonly Filter[] = ["all", "queued", "processing", "finis
 export const PAGE_SIZE = 50;
 
 export type Shown =
-  { kind: "delete"; job: JobDetail } | { kind: "share"; jobId: string } | { kind: "signOut" };
+  { kind: "delete"; job: JobDetail } | { kind: "share"; job: JobDetail } | { kind: "signOut" };
 
 // Who looks.
 export const key = signal<string | null>(null);

@@ -9,7 +9,7 @@ export type Stage = "url" | "put" | "submit";
  * - again: the same once more, after a pause
  * - newUrl: the URL, or what was sent to it, is of no use any more
  * - sent: the file was there already
- * - key: the key is no good any more
+ * - key: the key is no good any more, or may only look
  * - fix: a field of the options can't be used
  * - stop: no repetition helps
  */
@@ -29,7 +29,7 @@ export function verdictOn(error: ApiError, stage: Stage): Verdict {
     if (status === 409) return "sent";
     return code === "upload_ended_early" ? "again" : "newUrl"; // stores answer 400, 403 or 404 after the URL's end
   }
-  if (status === 401) return "key";
+  if (status === 401 || status === 403) return "key";
   if (code === "blob_not_found") return "newUrl";
   if (status === 400 && code !== "upload_too_large") return "fix";
   return "stop";

@@ -65,6 +65,8 @@ interface Private {
 
 const MOST_URLS = 4;
 export const UNDER_WAY: readonly Phase[] = ["waiting", "preparing", "sending", "submitting", "paused"];
+export const KEY_REFUSED =
+  "The key was refused. The upload goes on when you have signed in with another one.";
 export const UNREADABLE = "This file can't be read any more: it was moved or changed. Choose it again.";
 
 export class Uploader {
@@ -226,7 +228,8 @@ export class Uploader {
         this.#set(id, { phase: "refused", note: error.message, field: error.field });
         return false;
     }
-    this.#set(id, { phase: "stopped", note: error.message });
+    const note = hidden.verdict === "key" ? KEY_REFUSED : error.message;
+    this.#set(id, { phase: "stopped", note });
     return false;
   }
 
