@@ -4,6 +4,7 @@ what Prefect knows is there for people to watch and for runs to be found, starte
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from storage.attempts import AttemptLost, claim
 from storage.database import database
 from storage.objects import open_store
 from storage.settings import settings
-from tasks.errors import TransientError
+from tasks.errors import OutOfMemory, TransientError
 from tasks.export.task import export
 from tasks.extract.task import extract
 from tasks.mask.task import mask
@@ -28,12 +29,13 @@ from tasks.mesh.task import require as require_mesh
 from tasks.process import device
 from tasks.scale.task import require as require_tags
 from tasks.scale.task import scale
+from tasks.service import scratch
 from tasks.service.heart import Heart
 from tasks.service.patience import patiently
 from tasks.service.reference import ExportReference, StepReference
 from tasks.service.run import JobRun
 from tasks.sfm.task import sfm
-from tasks.train.task import train
+from tasks.train.task import fit, fit_after, train
 from tasks.turntable.task import require as require_turntable
 from tasks.turntable.task import turntable
 
@@ -64,7 +66,7 @@ def reconstruct(job_id: str) -> State[Any] | None:
             masked = _step(run, mask, extracted)
             posed = _step(run, sfm, extracted, masked)
             scaled = _step(run, scale, posed)
-            trained = _step(run, train, posed)
+            trained = _trained(run, posed)
             meshed = _step(run, mesh, trained, posed, scaled) if run.job.mesh else None
             turned = _step(run, turntable, trained, posed) if run.job.turntable else None
             result: ExportReference = _step(run, export, extracted, posed, trained, masked, scaled, meshed, turned)
@@ -92,6 +94,17 @@ def _step(run: JobRun, step: Task[..., Any], *inputs: Any) -> Any:
     if isinstance(reference, StepReference):
         patiently(lambda: _note(run, reference), run.log, check=run.check)
     return reference
+
+
+def _trained(run: JobRun, posed: StepReference) -> Any:
+    """The trained scene; made smaller where memory does not suffice, once more when it turns out so only in the middle."""
+    patiently(lambda: fit(run, posed), run.log, check=run.check)
+    try:
+        return _step(run, train, posed)
+    except OutOfMemory as error:
+        if not patiently(partial(fit_after, run, error), run.log, check=run.check):
+            raise
+    return _step(run, train, posed)
 
 
 def _note(run: JobRun, reference: StepReference) -> None:
@@ -124,7 +137,7 @@ def _run_of(job_id: UUID) -> Iterator[JobRun]:
     if number is None:
         log.error("This run was not made by the dispatcher; submit or retry the job through the API.")
         raise AttemptLost(job_id)
-    attempt = claim(database(), job_id, UUID(str(this_run.id)), number)
+    attempt = patiently(partial(claim, database(), job_id, UUID(str(this_run.id)), number), log)
     hooks.at_work = attempt
     with Heart(attempt, seconds=settings().beat_seconds, log=log) as heart:
         run = JobRun(
@@ -135,9 +148,22 @@ def _run_of(job_id: UUID) -> Iterator[JobRun]:
             device=device.resolve("auto"),
             log=log,
         )
+        _tidy(run)
         log.info("Attempt %d at job %s (%s), on %s", attempt.number, job_id, run.job.title, run.device)
-        try:
-            yield run
-        except AttemptLost:
-            run.leave()
-            raise
+        with scratch.held(run.folder):
+            try:
+                yield run
+            except AttemptLost:
+                run.leave()
+                raise
+
+
+def _tidy(run: JobRun) -> None:
+    """Removes what earlier runs left on this machine and no job needs."""
+    try:
+        count, size = scratch.sweep(run.settings.work_folder, database())
+    except TransientError as error:
+        run.log.warning("Scratch space was not looked through: %s", error)
+        return
+    if count:
+        run.log.info("Scratch space: %d work folder(s) of earlier runs removed, %.1f MB.", count, size / 1e6)

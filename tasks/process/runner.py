@@ -17,17 +17,19 @@ import psutil
 
 import tasks.errors
 from tasks.errors import DiskFull, OutOfMemory
+from tasks.process import memory
 from tasks.process.messages import Done, Failed, Job, Progressed, Stopped
 from tasks.process.outputs import disk_is_full
 
 Progress = Callable[[int, int, str], None]
 Check = Callable[[], None]
 SAMPLE_SECONDS = 0.25
+WHAT_TO_DO = "lower --max-gaussians, --max-frames or --train-side-px, or close other programs"
 STOP_PATIENCE_SECONDS = 6.0  # for a checkpoint; after that the process is killed
 
 
 class StepKilled(OutOfMemory):
-    """The step's process was ended with SIGKILL. Trying again can help: memory may be free then."""
+    """The step's process was ended with SIGKILL, and not, as far as the system tells, for lack of memory. Trying again can help."""
 
 
 class StepDefect(Exception):
@@ -67,11 +69,13 @@ def run_step(
         stop_patience_seconds: how long a step that is asked to stop may take for a checkpoint.
 
     Raises:
+        OutOfMemory: the step said so, or the system counts that it has ended a process for lack of memory meanwhile.
         StepKilled: somebody ended the step's process with SIGKILL; an OutOfMemory, as that is the likeliest cause.
         SplatflowError: what the step raised on purpose; also a full disk or memory, however it showed.
         StepDefect: anything else.
     """
     started = time.monotonic()
+    ended_before = memory.oom_kills()
     read_fd, write_fd = os.pipe()
     with log.open("ab") as log_file:
         process = subprocess.Popen(
@@ -106,7 +110,7 @@ def run_step(
             seconds=time.monotonic() - started,
             peak_memory_bytes=max(peak, message.peak_memory_bytes),
         )
-    raise _error(message, code, job, log)
+    raise _error(message, code, job, log, ended_before)
 
 
 def worker_environment() -> dict[str, str]:
@@ -173,7 +177,7 @@ def _close(process: "subprocess.Popen[bytes]") -> None:
         process.stdin.close()
 
 
-def _error(message: Any, code: int, job: Job, log: Path) -> BaseException:
+def _error(message: Any, code: int, job: Job, log: Path, ended_before: int | None) -> BaseException:
     if isinstance(message, Failed):
         if message.error:
             return getattr(tasks.errors, message.error)(message.message)
@@ -183,9 +187,11 @@ def _error(message: Any, code: int, job: Job, log: Path) -> BaseException:
     if disk_is_full(job.out):
         return DiskFull(f"The disk of {job.out} is full; free some space or choose another --out.")
     if code == -signal.SIGKILL:
+        ended = memory.oom_kills()
+        if ended is not None and ended_before is not None and ended > ended_before:
+            return OutOfMemory(f"The system ended this step because memory ran out; {WHAT_TO_DO}.")
         return StepKilled(
-            "The system ended this step, most likely because the machine ran out of memory; "
-            "lower --max-gaussians, --max-frames or --train-side-px, or close other programs."
+            f"The system ended this step, most likely because the machine ran out of memory; {WHAT_TO_DO}."
         )
     ending = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return StepDefect(f"the step's process ended without a word ({ending})", _tail(log))

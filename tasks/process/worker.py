@@ -17,6 +17,7 @@ from pathlib import Path
 
 import tasks.errors
 from tasks.errors import DiskFull, OutOfMemory, SplatflowError
+from tasks.process.memory import end_me_first
 from tasks.process.messages import Done, Failed, Job, Progressed, Stopped, plain_record
 from tasks.process.outputs import disk_is_full, translate_os_error
 
@@ -30,6 +31,7 @@ class StopAsked(BaseException):
 def main() -> None:
     """Runs the job from standard input and reports on the file descriptor given as the first argument."""
     reports = Connection(int(sys.argv[1]), readable=False)
+    end_me_first()
     job: Job = pickle.load(sys.stdin.buffer)
     stop = threading.Event()
     threading.Thread(target=_watch, args=(stop,), daemon=True).start()
@@ -66,7 +68,8 @@ def explain(error: BaseException, out: Path) -> SplatflowError | None:
         if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":
             return OutOfMemory(TOO_LITTLE_MEMORY)
         cause = cause.__cause__ or cause.__context__
-    if isinstance(error, RuntimeError) and "not enough memory" in str(error):  # torch's CPU allocator
+    # torch's CPU allocator, on Linux and elsewhere
+    if isinstance(error, RuntimeError) and ("can't allocate memory" in str(error) or "not enough memory" in str(error)):
         return OutOfMemory(TOO_LITTLE_MEMORY)
     # Native libraries (SQLite, OpenCV, COLMAP) tell of a full disk each in its own words, or not at all.
     if disk_is_full(out):

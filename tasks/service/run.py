@@ -294,7 +294,8 @@ class JobRun:
     def clean(self) -> None:
         """After the end: removes this machine's copies of the job's steps, and what other attempts left in the store."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        if self.job.reprocess_of is None:  # for a try the dispatcher does it, once links that were given out have expired
+        # For a try at a better result the dispatcher does it, once links that were given out have expired.
+        if self.job.reprocess_of is None:
             shadows.tidy(self.attempt.database, self.objects, self.job_id)
 
     def leave(self) -> None:

@@ -81,7 +81,7 @@ def size_of(folder: Path) -> int:
     total = 0
     for path in folder.rglob("*"):
         with suppress(OSError):
-            total += path.lstat().st_size
+            total += path.stat().st_size if path.is_file() else 0
     return total
 
 
