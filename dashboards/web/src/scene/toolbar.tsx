@@ -1,14 +1,14 @@
-import { useLayoutEffect, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { call, type CameraType } from "../common/api";
 import type { SceneData } from "../common/pageData";
 import { refusalText } from "./ends";
 import { IconButton, type IconName } from "./icons";
-import { takesKeys } from "./keys";
 import { safeName } from "./names";
 import { key, panel, say, tool, type Panel } from "./state";
+import { toggleFullScreen, toggleMeasure, togglePanel } from "./shortcuts";
 import type { Viewer } from "./viewer";
 
-/** The buttons under the picture, and the keys that stand for them. */
+/** The buttons under the picture. */
 export function Toolbar({
   viewer,
   scene,
@@ -24,13 +24,6 @@ export function Toolbar({
   function choose(next: CameraType) {
     viewer.setCameraType(next);
     setType(next);
-  }
-  function toggleFull() {
-    if (document.fullscreenElement) void document.exitFullscreen();
-    else
-      root()
-        ?.requestFullscreen()
-        .catch(() => say("The browser doesn't allow full screen here.", true));
   }
   async function screenshot() {
     const url = URL.createObjectURL(await viewer.capture());
@@ -50,36 +43,13 @@ export function Toolbar({
       say(refusalText(error), true);
     }
   }
-  const toggleMeasure = () => (tool.value = tool.value === "measure" ? null : "measure");
-  const keys: Record<string, () => void> = {
-    r: () => viewer.reset(),
-    f: toggleFull,
-    m: toggleMeasure,
-    "?": () => toggle("help"),
-    Escape: () => {
-      if (panel.value !== null) panel.value = null;
-      else tool.value = null;
-    },
-  };
 
-  useLayoutEffect(() => {
+  useEffect(() => {
     const ending = new AbortController();
-    const { signal } = ending;
-    addEventListener(
-      "keydown",
-      (event) => {
-        const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-        if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
-        if (event.key !== "Escape" && takesKeys(event)) return;
-        act();
-      },
-      { signal },
-    );
-    document.addEventListener("fullscreenchange", () => setFull(document.fullscreenElement !== null), {
-      signal,
-    });
+    const follow = () => setFull(document.fullscreenElement !== null);
+    document.addEventListener("fullscreenchange", follow, { signal: ending.signal });
     return () => ending.abort();
-  }, [viewer, scene.job_id]);
+  }, []);
 
   return (
     <div class="toolbar" role="toolbar" aria-label="Scene">
@@ -104,14 +74,10 @@ export function Toolbar({
       <PanelButton name="info" icon="info" label="About this scene" />
       <PanelButton name="help" icon="help" label="Help" />
       {document.fullscreenEnabled && (
-        <IconButton icon="full" label="Full screen" pressed={full} onClick={toggleFull} />
+        <IconButton icon="full" label="Full screen" pressed={full} onClick={() => toggleFullScreen(root())} />
       )}
     </div>
   );
-}
-
-function toggle(name: Panel): void {
-  panel.value = panel.value === name ? null : name;
 }
 
 function PanelButton({ name, icon, label }: { name: Panel; icon: IconName; label: string }) {
@@ -121,7 +87,7 @@ function PanelButton({ name, icon, label }: { name: Panel; icon: IconName; label
       icon={icon}
       label={label}
       pressed={panel.value === name}
-      onClick={() => toggle(name)}
+      onClick={() => togglePanel(name)}
     />
   );
 }

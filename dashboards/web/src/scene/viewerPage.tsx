@@ -10,6 +10,7 @@ import { attach } from "./handle";
 import { Icon } from "./icons";
 import { MeasureTool } from "./measureTool";
 import { Panels } from "./panels";
+import { Shortcuts } from "./shortcuts";
 import { background, exposureEv, files, panel, told, tool, webgl2 } from "./state";
 import { tick } from "./tick";
 import { Toolbar } from "./toolbar";
@@ -122,6 +123,7 @@ export function ViewerPage({ scene }: { scene: SceneData }) {
       )}
       {shown && !told.embed && (
         <>
+          <Shortcuts viewer={shown.viewer} root={() => root.current} />
           {tool.value === "measure" && (
             <MeasureTool viewer={shown.viewer} stage={stage.current!} metric={scene.metric} />
           )}
