@@ -155,14 +155,21 @@ async def closed_loop(
 
 
 async def open_loop(
-    target: Target, what: str, requests: list[bytes], *, connections: int, rate: float, going: Callable[[], bool]
+    target: Target,
+    what: str,
+    requests: list[bytes],
+    *,
+    connections: int,
+    rate: float,
+    going: Callable[[], bool],
+    good: int = 200,
 ) -> Figures:
     """`rate` requests a second, started at even times while `going()` holds, whatever the answers take.
 
     Waiting for a free connection counts as time of the answer, so that a service that stalls can't hide it.
 
     Raises:
-        LoadError: an answer is none of 200.
+        LoadError: an answer has another status than `good`.
     """
     times_ms, clock = [], time.perf_counter
     free: asyncio.Queue[Connection] = asyncio.Queue()
@@ -174,7 +181,7 @@ async def open_loop(
 
     async def one(planned: float) -> None:
         connection = await free.get()
-        _must_be(200, await connection.get(chooser.choice(requests)), what)
+        _must_be(good, await connection.get(chooser.choice(requests)), what)
         free.put_nowait(connection)
         times_ms.append(1e3 * (clock() - planned))
 
