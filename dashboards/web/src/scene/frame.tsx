@@ -14,14 +14,7 @@ export function Frame({
   children: ComponentChildren;
 }) {
   const ref = useRef<HTMLElement>(null);
-  useEffect(() => {
-    ref.current?.focus();
-    // Where it was opened from; it may have gone meanwhile.
-    return () => {
-      if (document.activeElement === document.body || ref.current?.contains(document.activeElement))
-        document.getElementById(`open-${name}`)?.focus();
-    };
-  }, []);
+  useEffect(() => ref.current?.focus(), []);
   return (
     <section
       class="panel"

@@ -1,6 +1,6 @@
 /** What opens beside the picture, one at a time. */
 
-import { useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { count, bytes } from "../common/format";
 import type { SceneData } from "../common/pageData";
 import { Frame } from "./frame";
@@ -10,7 +10,15 @@ import { embedSnippet } from "./names";
 import { background, exposureEv, files, key, panel, say } from "./state";
 
 export function Panels({ scene, splats }: { scene: SceneData; splats: number | null }) {
-  switch (panel.value) {
+  const now = panel.value;
+  const before = useRef(now);
+  useLayoutEffect(() => {
+    // The focus was in what is gone: back to the button that had opened it.
+    if (now === null && before.current !== null && document.activeElement === document.body)
+      document.getElementById(`open-${before.current}`)?.focus();
+    before.current = now;
+  }, [now]);
+  switch (now) {
     case "info":
       return <Info scene={scene} splats={splats} />;
     case "look":
