@@ -1,5 +1,6 @@
 """Prefect's results in our object store, below the job that they belong to, so that they go with it."""
 
+import logging
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,9 @@ from pydantic import PrivateAttr
 from storage import naming
 from storage.objects import ObjectMissing, ObjectStore, open_store
 from storage.settings import settings
+from tasks.service.patience import patiently
+
+log = logging.getLogger("splatflow.results")
 
 
 def cache_key(job_id: UUID, step: str, digest: str) -> str:
@@ -43,7 +47,7 @@ class ObjectResults(WritableFileSystem):
     def read_path(self, path: str, *, _sync: bool = True) -> Any:
         """The bytes of a result; ValueError when there is none, as Prefect expects it of a file system."""
         try:
-            return self._objects().get_bytes(object_key(path))
+            return patiently(lambda: self._objects().get_bytes(object_key(path)), log)
         except ObjectMissing:
             raise ValueError(f"There is no result {path}.") from None
 
@@ -53,7 +57,8 @@ class ObjectResults(WritableFileSystem):
 
     def write_path(self, path: str, content: bytes, *, _sync: bool = True) -> Any:
         """Writes a result, whole or not at all."""
-        self._objects().put_bytes(object_key(path), content, content_type="application/json")
+        key = object_key(path)
+        patiently(lambda: self._objects().put_bytes(key, content, content_type="application/json"), log)
         return path
 
     async def awrite_path(self, path: str, content: bytes) -> Any:

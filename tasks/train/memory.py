@@ -41,7 +41,7 @@ COSTS = {
     "cpu": Cost(program=400e6, gaussian=1_650, pixel=310, tiles=10),
     "cuda": Cost(program=1_500e6, gaussian=2_300, pixel=600, tiles=20),
 }
-JUDGED = 0.5  # of a pixel's bytes, where only pictures are made and no gradients
+JUDGED = 0.3  # of a pixel's bytes, where only pictures are made and no gradients
 
 
 def peak_bytes(

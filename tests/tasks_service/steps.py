@@ -47,6 +47,18 @@ def fails_once(out: Path, progress: Progress, flag: Path) -> dict[str, Any]:
     return {}
 
 
+def counts_calls(out: Path, progress: Progress, calls: Path) -> dict[str, Any]:
+    """Says that it was called, and takes its time."""
+    with calls.open("a") as file:
+        file.write("x")
+    out.mkdir(parents=True)
+    for done in range(DONE):
+        progress(done, DONE, "counting")
+        time.sleep(0.1)
+    (out / "points").write_bytes(b"points")
+    return {"points": 1}
+
+
 def silent(out: Path, progress: Progress, pid_file: Path) -> None:
     """Says nothing for a long time, and can't be asked to stop."""
     pid_file.write_text(str(os.getpid()))
