@@ -23,7 +23,8 @@ DEFAULTS = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     "PREFECT_WORKER_PREFETCH_SECONDS": "1",
     "PREFECT_WORKER_HEARTBEAT_SECONDS": "15",
-    "PREFECT_CLIENT_MAX_RETRIES": "8",
+    # After 2, 4, ... 512 s: a run gets over a server that is away for 10 minutes (8 would end after 510 s).
+    "PREFECT_CLIENT_MAX_RETRIES": "9",
     "PREFECT_CLI_COLORS": "false",
     "PREFECT_LOGGING_COLORS": "false",
     "OMP_WAIT_POLICY": "PASSIVE",  # spinning OpenMP threads cost a factor of five on a busy machine

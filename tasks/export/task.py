@@ -91,7 +91,7 @@ def export(
 
 def _store(run: JobRun, path: Path, content_type: str) -> dict[str, Any]:
     key = naming.output_key(run.owner_id, run.attempt_name, path.name)
-    run.put(key, path, content_type)
+    run.patiently(lambda: run.put(key, path, content_type))
     return {"key": key, "bytes": path.stat().st_size, "sha256": digest.of_file(path)}
 
 
