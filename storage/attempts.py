@@ -159,7 +159,7 @@ class Attempt:
             job = self._locked(session)
             job.state, job.error_code, job.error_message = FAILED, error_code, error_message
             self._end(session, job)
-            tally.add(session, ended_as(error_code))
+            tally.add(session, ended_as(error_code, job.reprocess_of))
 
     def give_back(self) -> bool:
         """Ends this attempt in order, unfinished: the job waits for another one. Returns whether it still held the job."""
@@ -261,7 +261,8 @@ def claim(database: Database, job_id: UUID, run_id: UUID, number: int) -> Attemp
         job.step, job.step_started_at = None, None
         job.revision += 1
         session.add(job)
-        if job.queued_at is not None:  # of a job that an older version queued nothing is known
+        # A try waits for as long as it has to; of a job that an older version queued nothing is known.
+        if job.queued_at is not None and job.reprocess_of is None:
             tally.add(session, measures.WAIT.of((now() - job.queued_at).total_seconds(), kind=kind))
     return Attempt(database=database, job_id=job_id, number=job.attempt, token=token)
 
@@ -285,5 +286,6 @@ def record_end(database: Database, job_id: UUID, run_id: UUID, *, error_code: st
         done = session.execute(update(Job).where(*where).values(**values))
         assert isinstance(done, CursorResult)
         if done.rowcount > 0:
-            tally.add(session, ended_as(error_code))
+            of = session.scalars(select(col(Job.reprocess_of)).where(col(Job.id) == job_id)).first()
+            tally.add(session, ended_as(error_code, of))
         return done.rowcount > 0

@@ -98,6 +98,24 @@ def starts_of(database: Database, job_ids: Sequence[UUID]) -> dict[UUID, Outbox]
         return {entry.job_id: entry for entry in session.scalars(query.order_by(col(Outbox.id)))}
 
 
+def take_back(database: Database, job_id: UUID, run_id: UUID | None) -> None:
+    """A job that waits at Prefect is to get another run, with its place kept; nothing when it waits no more."""
+    with database.write() as session:
+        where = (
+            col(Job.id) == job_id,
+            col(Job.run_id) == run_id,
+            col(Job.state) == QUEUED,
+            col(Job.deleted_at).is_(None),
+        )
+        job = session.scalars(select(Job).where(*where).with_for_update()).first()
+        if job is None:
+            return
+        session.add(Outbox(kind=STOP, job_id=job.id, run_id=run_id))
+        job.attempt, job.run_id = job.attempt + 1, None  # another number: the old run can't claim it any more
+        session.add(job)
+        session.add(Outbox(kind=START, job_id=job.id, attempt=job.attempt))
+
+
 def job_to_start(database: Database, entry: Outbox) -> Job | None:
     """The job that a start entry is about, or None when it no longer waits for that attempt."""
     with database.read() as session:
@@ -201,7 +219,8 @@ def run_lost(database: Database, seen: OpenJob) -> None:
             )
         )
         assert isinstance(changed, CursorResult)
-        if changed.rowcount > 0:
+        tries = select(col(Job.id)).where(col(Job.id) == seen.id, col(Job.reprocess_of).is_not(None))
+        if changed.rowcount > 0 and session.scalars(tries).first() is None:
             tally.add(session, measures.ENDED.one(outcome=measures.LOST))
 
 

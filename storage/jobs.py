@@ -229,11 +229,13 @@ def end_in(session: Session, job: Job, *, error_code: str, error_message: str) -
     if job.run_id is not None:
         session.add(Outbox(kind=STOP, job_id=job.id, run_id=job.run_id))
     session.add(job)
-    tally.add(session, ended_as(error_code))
+    tally.add(session, ended_as(error_code, job.reprocess_of))
 
 
-def ended_as(error_code: str) -> list[tally.Change]:
-    """What is counted when a job ends without a scene."""
+def ended_as(error_code: str, reprocess_of: UUID | None) -> list[tally.Change]:
+    """What is counted when a job ends without a scene; nothing for a try at a better result: its job has one."""
+    if reprocess_of is not None:
+        return []
     return measures.ENDED.one(outcome=measures.CANCELLED) if error_code == CANCELLED else measures.failed(error_code)
 
 

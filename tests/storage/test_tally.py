@@ -5,11 +5,13 @@ from contextlib import suppress
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
+from sqlmodel import col
 
 from storage import dispatching, jobs, measures, tally
 from storage.attempts import AttemptLost, claim, record_end
 from storage.database import Database
-from storage.tables import FAILED
+from storage.tables import FAILED, Job
 from tests.support.databases import at_work, dispatched, job_row, new_account, submitted
 
 
@@ -97,6 +99,26 @@ def test_every_way_to_an_end_is_counted(database: Database, account_id: UUID):
         (slug,): {"": 1.0} for slug in ("too_few_frames", "other", "internal", "crashed")
     }
     assert count(database, measures.DEATHS) == 1
+
+
+def test_tries_at_a_better_result_count_their_steps_and_deaths_only(database: Database, account_id: UUID):
+    job_id = submitted(database, account_id)
+    tries = [submitted(database, account_id) for _ in range(4)]
+    with database.write() as session:
+        session.execute(update(Job).where(col(Job.id).in_(tries)).values(reprocess_of=job_id))
+    attempt = at_work(database, tries[0])
+    attempt.end_step("train", 3.0, made=True)
+    attempt.fail(error_code="internal", error_message="")
+    run_id = dispatched(database, tries[1])
+    claim(database, tries[1], run_id, 1)
+    record_end(database, tries[1], run_id, error_code="internal", error_message="")
+    at_work(database, tries[2])
+    (seen,) = [job for job in dispatching.open_jobs(database) if job.id == tries[2]]
+    dispatching.attempt_died(database, seen, max_attempts=1, reason="test")
+    at_work(database, tries[3])
+    (seen,) = [job for job in dispatching.open_jobs(database) if job.id == tries[3]]
+    dispatching.run_lost(database, seen)
+    assert figures(database).keys() == {measures.STEP_SECONDS.name, measures.DEATHS.name}
 
 
 def test_what_is_rolled_back_is_not_counted(database: Database, account_id: UUID):
