@@ -71,6 +71,11 @@ export async function download(job: JobDetail, kind: string): Promise<void> {
     const link = document.createElement("a");
     link.href = url;
     link.download = ""; // a file that is gone meanwhile is then a failed download and not another page
+    if (new URL(url, location.href).origin !== location.origin) {
+      // Browsers then take no notice of `download`: the page would ask whether to leave while it uploads.
+      link.target = "_blank";
+      link.rel = "noopener noreferrer";
+    }
     link.click();
   });
 }
