@@ -42,7 +42,7 @@ export function JobList() {
       ) : list.length === 0 ? (
         <p class="empty">{emptyText()}</p>
       ) : (
-        <ul class="jobs">
+        <ul class="jobs" role="list">
           {list.map((job) => (
             <JobCard key={job.job_id} job={job} />
           ))}
