@@ -130,21 +130,23 @@ def run(
     subject: SubjectRun | None = None,
 ) -> None:
     """Run the loop with checkpoints and live previews; whatever stops it, what was reached is saved."""
-    last_saved = time.monotonic()
+    last_saved, pause = time.monotonic(), options.checkpoint_every_seconds
     previews = out / "previews"
     previews.mkdir(exist_ok=True)
     live = dataset.views[len(dataset.views) // 2]
 
     def after_step(state: TrainState) -> None:
-        nonlocal last_saved
+        nonlocal last_saved, pause
         if state.step % options.preview_every_steps == 0 and state.step < options.steps:
             image = render_small(
                 state.params, live, live.viewmat, LIVE_PREVIEW_SIDE_PX, backend, antialiased=options.antialiased
             )
             write_image(previews / f"step_{state.step:06d}.jpg", image)
-        if time.monotonic() - last_saved > options.checkpoint_every_seconds:
+        if (begun := time.monotonic()) - last_saved > pause:
             save_checkpoint(out, key, state.state_dict())
             last_saved = time.monotonic()
+            # A large scene's takes seconds: a twentieth of the time at most, while that costs a minute at most.
+            pause = max(options.checkpoint_every_seconds, min(20 * (last_saved - begun), 60.0))
 
     try:
         fit(
