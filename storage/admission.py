@@ -38,6 +38,10 @@ class Rules:
     release_ahead: int = 4
     release_per_account: int = 4
 
+    def ahead(self, served: "Served") -> int:
+        """How many jobs are to wait at Prefect now."""
+        return self.release_ahead + sum(served.at_work.values())
+
 
 USUAL = Rules()
 
@@ -108,7 +112,7 @@ def to_release(
         running_limit: how many jobs an account may have at work; None: any number.
     """
     chosen: list[Waiting] = []
-    ahead = rules.release_ahead + sum(served.at_work.values())
+    ahead = rules.ahead(served)
     busy: Counter[UUID] = Counter()
     for (account, _), count in served.at_work.items():
         busy[account] += count

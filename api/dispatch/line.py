@@ -40,21 +40,16 @@ class Line:
         )
         of_run = {job.run_id: number for number, job in enumerate(ordered) if job.run_id is not None}
         self._queues: dict[str, list[tuple[int, datetime]]] = {}
-        self._overdue = len(ordered)
         for run in at_prefect:
             number = of_run.get(run.id)
             if number is None or run.taken:
                 continue
             self._queues.setdefault(run.queue, []).append((number, run.since))
-            if run.queue == request.LAST_QUEUE:
-                self._overdue = min(self._overdue, number)
 
-    def put(self, job: Waiting) -> Place | None:
-        """Puts a job's run among those that wait; None: not now, or a batch job whose turn it is would never start."""
+    def put(self, job: Waiting) -> Place:
+        """Puts a job's run among those that wait."""
         number = self._number[job.id]
         queue = self._queue_of(job, number)
-        if queue == request.DEFAULT_QUEUE and number > self._overdue:
-            return None
         others = self._queues.setdefault(queue, [])
         at = next((index for index, (other, _) in enumerate(others) if other > number), len(others))
         since = _between(job.since, others[at - 1][1] if at else None, others[at][1] if at < len(others) else None)
@@ -76,6 +71,23 @@ def _between(wished: datetime, after: datetime | None, before: datetime | None) 
     if after is not None and wished <= after:
         wished = after + (STEP if before is None else (before - after) / 2)
     return wished
+
+
+def overdue(ordered: Sequence[Waiting], at_prefect: Sequence[WaitingRun], ahead: int) -> list[Waiting]:
+    """Batch jobs whose turn has come, but which wait where workers look last.
+
+    Args:
+        ahead: so many places from the front a turn has come.
+    """
+    last = {run.id for run in at_prefect if run.queue == request.LAST_QUEUE and not run.taken}
+    return [job for job in early_batch(ordered, ahead) if job.run_id in last]
+
+
+def early_batch(ordered: Sequence[Waiting], ahead: int) -> list[Waiting]:
+    """Released batch jobs near the front, before an interactive one."""
+    last = max((n for n, job in enumerate(ordered) if job.priority != BATCH and not job.interrupted), default=-1)
+    front = ordered[: max(0, min(ahead, last))]
+    return [job for job in front if job.priority == BATCH and not job.interrupted and job.run_id is not None]
 
 
 def places(ordered: Sequence[Waiting], at_prefect: Sequence[WaitingRun]) -> dict[UUID, int | None]:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
-from api.dispatch.line import Line, Place
+from api.dispatch.line import Line, Place, early_batch, overdue
 from api.dispatch.runs import PrefectUnavailable, Runs
 from storage import dispatching, waiting
 from storage.admission import USUAL, Rules, order, to_release
@@ -32,11 +32,19 @@ def start_due(
     """
     queue = waiting.read(database)
     ordered = order(queue.waiting, queue.served, rules)
+    ahead = rules.ahead(queue.served)
     chosen = to_release(ordered, queue.served, rules, put_off=queue.put_off, running_limit=running_limit)
-    if not chosen:
+    if not (chosen or early_batch(ordered, ahead)):
         return 0
     entries = dispatching.starts_of(database, [job.id for job in chosen])
-    at_prefect = runs.waiting() if any(job.run_id is not None for job in ordered) else []
+    try:
+        at_prefect = runs.waiting() if any(job.run_id is not None for job in ordered) else []
+    except PrefectUnavailable:
+        for entry in list(entries.values())[:1]:
+            dispatching.again(database, entry)
+        raise
+    for late in overdue(ordered, at_prefect, ahead):
+        dispatching.take_back(database, late.id, late.run_id)  # the next round releases it in its turn
     made, until, line = 0, time.monotonic() + START_SECONDS, Line(ordered, at_prefect)
     for turn in chosen:
         if time.monotonic() > until:
@@ -47,8 +55,8 @@ def start_due(
         job = dispatching.job_to_start(database, entry)
         if job is None:
             dispatching.done(database, entry)
-        elif (place := line.put(turn)) is not None:
-            _start(database, runs, entry, job, place)
+        else:
+            _start(database, runs, entry, job, line.put(turn))
             made += 1
     return made
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from api.dispatch.outbox import start_due
+from api.dispatch.outbox import start_due, stop_due
 from api.dispatch.watch import Patience, Watch
 from storage import waiting
 from storage.admission import Rules
@@ -98,16 +98,21 @@ def test_batch_is_in_the_queue_that_starts_last_unless_it_is_its_turn(database: 
     assert [runs.queues[run.id] for run in runs.waiting()] == ["default"] * 4 + ["low"]
 
 
-def test_a_batch_job_that_waits_in_the_last_queue_gets_its_turn(database: Database, runs: FakeRuns):
-    """What is released after it would be taken before it, for ever: so nothing is until it has begun."""
+def test_a_batch_job_that_waits_where_workers_look_last_is_moved_when_its_turn_comes(
+    database: Database, runs: FakeRuns
+):
     account = new_account(database)
-    submitted(database, account, priority=BATCH)
+    first = submitted(database, account, priority=BATCH)
     start_due(database, runs, RULES)
     for _ in range(5):
         submitted(database, account)
-    assert start_due(database, runs, RULES) == 2
-    assert start_due(database, runs, Rules(batch_every=3, release_ahead=9, release_per_account=9)) == 0
-    assert [runs.queues[run.id] for run in runs.waiting()] == ["default", "default", "low"]
+    for _ in range(2):
+        start_due(database, runs, RULES)
+        stop_due(database, runs)
+    assert [runs.queues[run.id] for run in runs.waiting()] == ["default"] * 3
+    assert [runs.runs[run.id].job_id for run in runs.waiting()][2] == first
+    assert sorted(run.state for run in runs.runs.values()).count("CANCELLED") == 1
+    assert job_row(database, first).attempt == 2
 
 
 def test_no_account_has_more_at_work_than_it_may(database: Database, runs: FakeRuns):
