@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.admission import Rules, Served, Start, Waiting, order, to_release
@@ -50,6 +50,7 @@ rules_ones = st.builds(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(queues(), served_ones, rules_ones, st.randoms())
 def test_every_waiting_job_has_one_place_however_the_rows_come(waiting, served, rules, chooser):
     ordered = order(waiting, served, rules)
@@ -59,6 +60,7 @@ def test_every_waiting_job_has_one_place_however_the_rows_come(waiting, served, 
     assert order(shuffled, served, rules) == ordered
 
 
+@settings(deadline=None, max_examples=60)
 @given(queues(), served_ones, rules_ones)
 def test_interrupted_first_and_within_an_account_and_class_who_came_first(waiting, served, rules):
     ordered = order(waiting, served, rules)
@@ -70,6 +72,7 @@ def test_interrupted_first_and_within_an_account_and_class_who_came_first(waitin
             assert own == sorted(own)
 
 
+@settings(deadline=None, max_examples=60)
 @given(queues(), served_ones, rules_ones)
 def test_nobody_waits_for_more_than_one_job_of_another_at_each_turn(waiting, served, rules):
     """While two accounts both have jobs waiting, what each has had differs by one at most, or as little as at the beginning."""
@@ -87,6 +90,7 @@ def test_nobody_waits_for_more_than_one_job_of_another_at_each_turn(waiting, ser
                 assert abs(had[a] - had[b]) <= max(1, before)
 
 
+@settings(deadline=None, max_examples=60)
 @given(queues(), served_ones, rules_ones)
 def test_batch_has_its_share_and_no_more_while_others_wait(waiting, served, rules):
     ordered = [one for one in order(waiting, served, rules) if not one.interrupted]
@@ -105,6 +109,7 @@ def test_batch_has_its_share_and_no_more_while_others_wait(waiting, served, rule
                 assert kinds[at - rules.batch_every + 1 : at].count(INTERACTIVE) == rules.batch_every - 1
 
 
+@settings(deadline=None, max_examples=60)
 @given(queues(), served_ones, rules_ones, st.integers(0, 5))
 def test_a_few_are_released_and_no_account_beyond_its_limits(waiting, served, rules, limit):
     ordered = order(waiting, served, rules)
@@ -159,6 +164,7 @@ def test_batch_at_prefect_keeps_nothing_interactive_of_its_account_from_being_re
     assert to_release(order([*batch, new], Served(), Rules()), Served(), Rules()) == [new]
 
 
+@settings(deadline=None, max_examples=60)
 @given(queues(), served_ones, rules_ones)
 def test_with_one_job_at_a_time_all_start_in_the_order_that_was_told(waiting, served, rules):
     told = order(waiting, Served(starts=served.starts), rules)
