@@ -79,6 +79,15 @@ class Turntable(Answer):
     path: Literal["auto", "orbit", "sway"]
 
 
+class Reprocessing(Answer):
+    """A better result is being tried for; the job keeps the one that it has meanwhile."""
+
+    batch_id: UUID
+    state: Literal["queued", "running"]
+    percent: int | None = Field(ge=0, le=100)
+    started_at: datetime | None
+
+
 class JobDetail(Answer):
     job_id: UUID
     title: str
@@ -120,6 +129,7 @@ class JobDetail(Answer):
     finished_at: datetime | None
     viewer_url: str | None
     run_url: str | None = Field(description="Of its run in Prefect's UI; null without a run, or where none is shown.")
+    reprocessing: Reprocessing | None = Field(description="Null unless a batch is at work on the job.")
 
 
 class SubmitAnswer(JobDetail):

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from api import (
     refusals,
     routes_account,
+    routes_batches,
     routes_events,
     routes_files,
     routes_jobs,
@@ -45,7 +46,7 @@ def create_app(settings: Settings, database: Database, objects: ObjectStore, *, 
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
     app.state.service = service
-    for module in (routes_jobs, routes_submit, routes_files, routes_events, routes_account):
+    for module in (routes_jobs, routes_submit, routes_files, routes_events, routes_account, routes_batches):
         app.include_router(module.router)
     app.include_router(routes_service.router)
     app.include_router(routes_tags.router)

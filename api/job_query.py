@@ -51,12 +51,12 @@ def read_query(query: QueryParams) -> JobQuery:
     if status is not None and status not in STATES:
         raise bad_value(f"status must be one of {', '.join(STATES)}.", "status")
     public, detail = flag(query, "public"), flag(query, "detail") or False
-    limit = _number(query, "limit", 1, MAX_DETAILS if detail else MAX_LIMIT)
+    limit = whole_number(query, "limit", 1, MAX_DETAILS if detail else MAX_LIMIT)
     return JobQuery(
         states=None if status is None else STATES[status],
         public=public,
         limit=MAX_DETAILS if detail and limit is None else limit,
-        offset=_number(query, "offset", 0, MAX_OFFSET) or 0,
+        offset=whole_number(query, "offset", 0, MAX_OFFSET) or 0,
         detail=detail,
     )
 
@@ -75,7 +75,12 @@ def flag(query: QueryParams, name: str) -> bool | None:
     return text.lower() == "true"
 
 
-def _number(query: QueryParams, name: str, least: int, most: int) -> int | None:
+def whole_number(query: QueryParams, name: str, least: int, most: int) -> int | None:
+    """A parameter that is an integer from `least` to `most`; None when it isn't there.
+
+    Raises:
+        ApiError: 400; it is something else.
+    """
     text = query.get(name)
     if text is None:
         return None

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from api.batch_schemas import BatchRequest
 from api.routing import BASE
 from api.schemas import SubmitRequest, UpdateRequest, UploadRequest
 
@@ -15,7 +16,7 @@ DESCRIPTION = (
     "From a video to a 3D Gaussian splat scene: ask for an upload URL, PUT the video there, submit it as a job, "
     "follow the job, download the scene."
 )
-BODIES = (UploadRequest, SubmitRequest, UpdateRequest)
+BODIES = (UploadRequest, SubmitRequest, UpdateRequest, BatchRequest)
 SCHEME = "ApiKeyAuth"
 UNUSED = ("HTTPValidationError", "ValidationError")
 

@@ -78,6 +78,7 @@ def detail(
         "finished_at": instant(job.finished_at),
         "viewer_url": viewer_url,
         "run_url": run_url,
+        "reprocessing": job.reprocessing,
     }
 
 

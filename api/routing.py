@@ -16,6 +16,7 @@ NO_JOB = UUID(int=0)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
+BatchId = Annotated[str, Path(description="The batch's id.", json_schema_extra={"format": "uuid"})]
 JobId = Annotated[str, Path(description="The job's id.", json_schema_extra={"format": "uuid"})]
 
 ERRORS = {

@@ -5,10 +5,10 @@ is taken for a number, no boolean for one.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from storage import hours as opening
 from storage.tables import BATCH
@@ -112,15 +112,9 @@ class BatchSpec(_Part):
     )
     epsilon_db: float = Field(default=0.0, ge=0, le=20, description="better: by so much at least.")
 
-    @model_validator(mode="after")
-    def _some_way_to_be(self) -> Self:
-        if self.rule != "better" and self.epsilon_db:
-            raise ValueError('epsilon_db is for the rule "better" only')
-        return self
-
     def row(self) -> dict[str, Any]:
         """As `Batch.spec` holds it, in JSON's types; of `set` what was sent."""
-        return {**self.model_dump(mode="json", exclude={"set"}), "set": self.changes()}
+        return {**self.model_dump(mode="json", exclude={"set", "dry_run"}), "set": self.changes()}
 
     def changes(self) -> dict[str, Any]:
         """The columns of a job that change."""

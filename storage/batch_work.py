@@ -63,7 +63,7 @@ def advance(database: Database, objects: ObjectStore, batch_id: UUID, *, moment:
     if batch.state == RUNNING and opens_at <= moment:
         free = spec["at_once"] - counts[AT_WORK]
         for job in _next(database, batch_id) if free > 0 and counts[WAITING] else ():
-            missing = _missing(objects, spec, job)
+            missing = job.row_id is not None and source_missing(objects, spec, job)
             free -= _begin(database, batch_id, job.id, missing)
             if free <= 0:
                 break
@@ -144,10 +144,12 @@ def _next(database: Database, batch_id: UUID) -> Sequence[Any]:
         return connection.execute(query).all()
 
 
-def _missing(objects: ObjectStore, spec: dict[str, Any], job: Any) -> bool:
-    """Whether the run would have nothing to begin with: neither the source nor frames that were extracted from it."""
-    if job.row_id is None:
-        return False
+def source_missing(objects: ObjectStore, spec: dict[str, Any], job: Any) -> bool:
+    """Whether a run would have nothing to begin with: neither the job's source nor frames that were extracted from it.
+
+    Args:
+        job: its id, source_key and source_bytes.
+    """
     info = objects.stat(job.source_key)
     if info is not None and info.bytes == job.source_bytes:
         return False
@@ -164,7 +166,7 @@ def _begin(database: Database, batch_id: UUID, job_id: UUID, missing: bool) -> i
             return 0
         if counts_in(session, [batch_id])[batch_id][AT_WORK] >= batch.spec["at_once"]:
             return 0
-        reason = _unfit(batch, parent, missing)
+        reason = unfit(batch.spec, parent, missing)
         if reason is None and parent is not None:
             if parent.reprocessing is not None:
                 return 0  # another batch is at it: later
@@ -175,17 +177,22 @@ def _begin(database: Database, batch_id: UUID, job_id: UUID, missing: bool) -> i
         return 0
 
 
-def _unfit(batch: Batch, parent: Job | None, missing: bool) -> str | None:
-    """Why a job is not made again; None when it is."""
-    if parent is None or _left(parent):
+def unfit(spec: dict[str, Any], parent: Any, missing: bool) -> str | None:
+    """Why a job is not made again; None when it is.
+
+    Args:
+        parent: a job's row; None: there is none any more.
+        missing: as `source_missing` says.
+    """
+    if parent is None or parent.deleted_at is not None:
         return GONE
-    if parent.state not in STATES[batch.spec["jobs"]["status"]]:
+    if parent.state not in STATES[spec["jobs"]["status"]]:
         return f"The job is {parent.state} now."
     if missing:
         return "Its upload and the frames of it are no longer kept."
     if parent.expired_at is not None:
         return f"Its files expired at {parent.expired_at:%Y-%m-%dT%H:%M:%SZ}."
-    if parent.state == FINISHED and batch.spec["set"] and not batch_spec.changed(batch.spec, parent):
+    if parent.state == FINISHED and spec["set"] and not batch_spec.changed(spec, parent):
         return "It was made with these options already."
     return None
 

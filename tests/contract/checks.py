@@ -48,6 +48,7 @@ ADDITIVE = {
     "finished_at",
     "viewer_url",
     "run_url",
+    "reprocessing",
 }
 
 
@@ -154,7 +155,7 @@ def _check_additive(detail: Mapping[str, Any]) -> None:
     for name in ("estimated_time_remaining", "apriltag_size_mm"):
         assert detail[name] is None or type(detail[name]) in (int, float), name
     assert isinstance(detail["warnings"], list)
-    for name in ("scale", "quality"):
+    for name in ("scale", "quality", "reprocessing"):
         assert detail[name] is None or isinstance(detail[name], dict), name
     assert isinstance(detail["files"], dict)
     for file in detail["files"].values():
