@@ -16,7 +16,7 @@ def test_every_answer_has_an_id_and_is_not_stored(site):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nope", "/api", "/api/v1", "/api/v1/nope/", "/api/v1/jobs/a/b/", "/api/v1/jobs//", "/healthz/"]
+    "path", ["/nope", "/api", "/api/v1", "/api/v1/nope/", "/api/v1/jobs/a/b/", "/api/v1/jobs//", "/healthz/"]
 )
 def test_an_unknown_path_is_404(site, path):
     answer = site.call("GET", path)

@@ -86,7 +86,7 @@ def test_from_the_key_to_the_deleted_scene(
     )
     expect(page.get_by_text("Generating 3D scene")).to_be_visible(timeout=LIFE_MS)
     page.get_by_role("img", name="The fox").wait_for(timeout=LIFE_MS)
-    page.wait_for_function("window.splatflow !== undefined", timeout=LIFE_MS)
+    page.wait_for_function("() => window.splatflow !== undefined", timeout=LIFE_MS)
     page.locator("canvas").wait_for(timeout=LIFE_MS)
     page.evaluate("window.splatflow.ready")
 
@@ -113,7 +113,7 @@ def test_from_the_key_to_the_deleted_scene(
     page.get_by_role("button", name="Save this view").click()
     page.get_by_text("Saved.").wait_for()
     page.reload()
-    page.wait_for_function("window.splatflow !== undefined")
+    page.wait_for_function("() => window.splatflow !== undefined")
     page.evaluate("window.splatflow.ready")
     assert same_view(camera_of(page), turned)
     assert camera_of(page)["cameraType"] == "orbital"
@@ -176,7 +176,7 @@ def _views(page: Page, files: dict[str, Any]) -> list[dict[str, Any]]:
 def _same_picture(page: Page, url: str, ply: Path, views: list[dict[str, Any]]) -> None:
     """A held-out view of the SPZ in the browser against our render of the PLY, at the size that the page gives the picture."""
     page.goto(url)
-    page.wait_for_function("window.splatflow !== undefined")
+    page.wait_for_function("() => window.splatflow !== undefined")
     page.evaluate("window.splatflow.ready")
     scene, flip = read_ply(ply), np.diag([1.0, -1.0, -1.0, 1.0])
     for number, view in enumerate(views[:2]):

@@ -36,7 +36,7 @@ def seen_from(page: Page, view: int) -> np.ndarray:
 def open_viewer(opened: Opened, url: str, **options: Any) -> Page:
     """A page whose scene is there."""
     page = opened(url, **options)
-    page.wait_for_function("window.splatflow !== undefined")
+    page.wait_for_function("() => window.splatflow !== undefined")
     page.evaluate("window.splatflow.ready")
     return page
 

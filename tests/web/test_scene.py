@@ -33,7 +33,7 @@ def signed_in(page: Page, key: str) -> None:
     """As after a visit to the jobs page."""
     page.evaluate("(key) => sessionStorage.setItem('splatflow-key', key)", key)
     page.reload()
-    page.wait_for_function("window.splatflow !== undefined")
+    page.wait_for_function("() => window.splatflow !== undefined")
     page.evaluate("window.splatflow.ready")
 
 
@@ -107,7 +107,7 @@ def test_a_saved_view_is_found_again(served: Served, made: MadeScene, opened: Op
     assert same_view(stored, left)
     assert stored["cameraType"] == "drone"
     page.reload()
-    page.wait_for_function("window.splatflow !== undefined")
+    page.wait_for_function("() => window.splatflow !== undefined")
     page.evaluate("window.splatflow.ready")
     assert same_view(camera_of(page), left)
 
@@ -260,7 +260,7 @@ def test_a_running_job_is_followed_until_it_is_a_scene(
     expect(still).not_to_have_attribute("src", str(first))
     served.finish(job, **made.files)
     served.set(job, camera_computed=made.camera)
-    page.wait_for_function("window.splatflow !== undefined")
+    page.wait_for_function("() => window.splatflow !== undefined")
     page.evaluate("window.splatflow.ready")
     expect(page.locator("canvas")).to_be_visible()
 
