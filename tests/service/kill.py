@@ -54,7 +54,7 @@ def carried_out(group: Group, job: Watched, target: str) -> Outcome:
     before, made = job.objects(), job.made()
     begun = time.monotonic()
     noticed = kill(group, job, target)
-    processes.wait_for(lambda: _answers(job), processes.READY, "the API did not come back")
+    processes.wait_for(lambda: answers(job), processes.READY, "the API did not come back")
     detail = job.ended()
     seconds = time.monotonic() - begun
     assert detail["status"] == "Finished", as_json(detail) + group.log_tail()
@@ -89,7 +89,8 @@ def check_files(job: Watched) -> None:
     processes.wait_for(lambda: shown() == keys | preview, 15, lambda: f"{shown()} instead of {keys | preview}")
 
 
-def _answers(job: Watched) -> bool:
+def answers(job: Watched) -> bool:
+    """Whether the API tells of the job now."""
     import httpx
 
     try:

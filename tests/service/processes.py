@@ -59,6 +59,18 @@ def wait_for_another(group: Group, name: str, before: int) -> None:
     wait_for(lambda: group.part_pids().get(name, before) != before, READY, f"{name} was not started again")
 
 
+def hold_down(group: Group, name: str, seconds: float) -> int:
+    """Keeps a part from working: kills it as often as the supervisor starts it again, for so long; returns how often."""
+    end, last, killed = time.monotonic() + seconds, 0, 0
+    while time.monotonic() < end:
+        pid = group.part_pids().get(name, 0)
+        if pid != last and psutil.pid_exists(pid):
+            send([psutil.Process(pid)])
+            last, killed = pid, killed + 1
+        time.sleep(0.2)
+    return killed
+
+
 def kill_everything(group: Group) -> None:
     """`kill -9` of the supervisor, its parts and all that they started, as when a machine loses its power."""
     send([psutil.Process(_supervisor(group)), *group.processes()])

@@ -5,6 +5,7 @@ import signal
 import time
 from contextlib import suppress
 
+import httpx
 import psutil
 import pytest
 
@@ -18,6 +19,7 @@ from tests.support.group import Group
 pytestmark = pytest.mark.campaign
 LONG = 5000  # steps: enough for a checkpoint after 20 s, and for a good deal of training after it
 NOTICED_WITHIN_SECONDS = 120
+PREFECT_AWAY_SECONDS = 180.0
 STOPPED_WITHIN_SECONDS = 10
 TARGETS = ("flow", "host", "worker", "prefect", "api", "dispatcher")
 NAMES = {"flow": "flow process", "host": "worker and flow at once", "prefect": "Prefect server", "api": "API"}
@@ -143,6 +145,35 @@ def test_down_and_up(default_group: Group, submit: Submit, table: Table) -> None
         went_on=went_on,
         seconds=time.monotonic() - begun,
     )
+
+
+def test_prefect_away_for_minutes(default_group: Group, submit: Submit, table: Table) -> None:
+    """The run goes on, finishes its job, and says so to Prefect when that is back; the next job is taken then."""
+    job = submit(default_group, training_num_steps=LONG)
+    job.until_step("train")
+    begun = time.monotonic()
+    processes.hold_down(default_group, "prefect", PREFECT_AWAY_SECONDS)
+    detail = job.ended()
+    assert detail["status"] == "Finished", as_json(detail)
+    seconds = time.monotonic() - begun
+    check_files(job)
+    row = job.row()
+    assert (row["attempt"], row["crashes"]) == (1, 0)
+    assert set(job.made().values()) == {1}
+
+    def completed() -> bool:
+        with suppress(httpx.HTTPError):
+            return prefect(default_group, "GET", f"/flow_runs/{job.run_id}")["state"]["type"] == "COMPLETED"
+        return False
+
+    processes.wait_for(completed, 300, "the run did not say that it had ended")
+    table.add(
+        f"Prefect server, kept away for {PREFECT_AWAY_SECONDS:.0f} s; the run told its end after {time.monotonic() - begun:.0f} s",
+        "training",
+        detail["status"],
+        seconds=seconds,
+    )
+    assert submit(default_group).ended()["status"] == "Finished"
 
 
 @pytest.mark.parametrize("step", STAGES)

@@ -6,20 +6,21 @@ import pytest
 
 from tests.service import processes
 from tests.service.conftest import Submit
-from tests.service.kill import carried_out
+from tests.service.kill import answers, carried_out, check_files, kill
 from tests.service.watched import at_rest, everything
 from tests.support.group import Group
 
 STOPPED_WITHIN_SECONDS = 10
 GONE_WITHIN_SECONDS = 120
+AWAY_SECONDS = 20.0
 
 
-@pytest.mark.parametrize(("target", "step"), [("flow", "train"), ("host", "train"), ("api", "sfm")])
+@pytest.mark.parametrize(("target", "step"), [("flow", "train"), ("host", "train")])
 def test_a_killed_part_costs_no_finished_step(group: Group, submit: Submit, target: str, step: str) -> None:
     job = submit(group)
     job.until_step(step)
     outcome = carried_out(group, job, target)
-    assert outcome.attempts == (2 if target in ("flow", "host") else 1)
+    assert outcome.attempts == 2
     assert outcome.noticed < 60
 
 
@@ -58,3 +59,19 @@ def test_cancel_stops_a_training_retry_goes_on_and_delete_leaves_nothing(group: 
         ),
     )
     print(f"gone after {time.monotonic() - begun:.1f} s")
+
+
+def test_the_api_killed_and_prefect_away_for_a_while_cost_nothing(group: Group, submit: Submit) -> None:
+    job = submit(group)
+    job.until_step("sfm")
+    assert kill(group, job, "api") < 60
+    processes.wait_for(lambda: answers(job), processes.READY, "the API did not come back")
+    job.until_step("train")
+    before = {key: stamp for key, stamp in job.objects().items() if key.startswith("steps/")}
+    assert processes.hold_down(group, "prefect", AWAY_SECONDS) > 1
+    detail = job.ended()
+    assert detail["status"] == "Finished", detail
+    check_files(job)
+    assert job.row()["attempt"] == 1
+    assert set(job.made().values()) == {1}
+    assert before.items() <= job.objects().items(), "a stored step was written again"
