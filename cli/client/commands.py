@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cli.client import reprocess
+
 PROCESSING = ("queued", "processing", "finished", "failed")
 
 
@@ -34,6 +36,8 @@ def add(commands: Any, whole: Callable[[str], int]) -> None:
     command.add_argument("--wait", action="store_true", help="follow it to its end")
     command.add_argument("--out", type=Path, metavar="DIR", help="with --wait: download the result into it")
     command.set_defaults(call=_submit)
+
+    reprocess.add(commands, shown, whole)
 
     command = commands.add_parser("jobs", parents=[shown], help="list jobs, newest first")
     command.add_argument("--status", choices=PROCESSING, help="only these")
@@ -129,8 +133,8 @@ def fields(args: argparse.Namespace, *, local: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(args: argparse.Namespace) -> Iterator[Any]:
-    """The API, and whether it is on this machine."""
+def opened(args: argparse.Namespace) -> Iterator[Any]:
+    """The API of the command's deployment, and whether it is on this machine."""
     from urllib.parse import urlsplit
 
     from cli.client.deployment import find
@@ -160,7 +164,7 @@ def _submit(args: argparse.Namespace) -> None:
         from tasks.errors import BadOption
 
         raise BadOption("--out needs --wait; `splatflow download ID --out DIR` fetches a result later.")
-    with _opened(args) as (api, local):
+    with opened(args) as (api, local):
         with _display(args) as display:
             job = jobs.submit(api, args.source, fields(args, local=local), display)
             if args.wait:
@@ -181,7 +185,7 @@ def _submit(args: argparse.Namespace) -> None:
 
 def _jobs(args: argparse.Namespace) -> None:
     query = {"status": args.status, "limit": args.limit}
-    with _opened(args) as (api, _):
+    with opened(args) as (api, _):
         found = api.get("jobs/", **{name: value for name, value in query.items() if value is not None})
     if args.json:
         print(json.dumps(found))
@@ -199,7 +203,7 @@ def _status(args: argparse.Namespace) -> None:
     if args.id is None:
         _board(args)
         return
-    with _opened(args) as (api, _):
+    with opened(args) as (api, _):
         if args.watch:
             with _display(args) as display:
                 job = api.get(f"jobs/{_id(args.id)}/")
@@ -216,7 +220,7 @@ def _board(args: argparse.Namespace) -> None:
     from cli.client import board
 
     console = Console(stderr=args.json)
-    with _opened(args) as (api, _):
+    with opened(args) as (api, _):
         if args.watch:
             board.watch(lambda: board.open_jobs(api), console)
         found = board.open_jobs(api)
@@ -227,17 +231,17 @@ def _board(args: argparse.Namespace) -> None:
 
 
 def _cancel(args: argparse.Namespace) -> None:
-    with _opened(args) as (api, _):
+    with opened(args) as (api, _):
         _print_job(api.send("POST", f"jobs/{_id(args.id)}/cancel/"), args)
 
 
 def _retry(args: argparse.Namespace) -> None:
-    with _opened(args) as (api, _):
+    with opened(args) as (api, _):
         _print_job(api.send("POST", f"jobs/{_id(args.id)}/retry/"), args)
 
 
 def _delete(args: argparse.Namespace) -> None:
-    with _opened(args) as (api, _):
+    with opened(args) as (api, _):
         api.send("DELETE", f"jobs/{_id(args.id)}/")
     print(f"deleted {args.id}")
 
@@ -245,7 +249,7 @@ def _delete(args: argparse.Namespace) -> None:
 def _download(args: argparse.Namespace) -> None:
     from cli.client import jobs, results
 
-    with _opened(args) as (api, _):
+    with opened(args) as (api, _):
         job = api.get(f"jobs/{_id(args.id)}/")
         if job["status"] == "Failed":
             raise jobs.ended(job)
