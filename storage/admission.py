@@ -109,10 +109,11 @@ def to_release(
     Args:
         ordered: what `order` gives.
         put_off: jobs that can't be started yet.
-        running_limit: how many jobs an account may have at work; None: any number.
+        running_limit: how many jobs an account may have at work; None: any number. Asked once for an account.
     """
     chosen: list[Waiting] = []
     ahead = rules.ahead(served)
+    limits: dict[UUID, int | None] = {}
     busy: Counter[UUID] = Counter()
     for (account, _), count in served.at_work.items():
         busy[account] += count
@@ -129,7 +130,9 @@ def to_release(
             places += 1
             continue
         own = (job.account_id, job.priority)
-        limit = running_limit(job.account_id)
+        if job.account_id not in limits:
+            limits[job.account_id] = running_limit(job.account_id)
+        limit = limits[job.account_id]
         if (
             job.id in put_off
             or (limit is not None and busy[job.account_id] >= limit)
