@@ -26,7 +26,8 @@ const element = () => new Place() as unknown as HTMLElement;
 const orbit = (camera: THREE.PerspectiveCamera, pose: Pose) =>
   new Orbit(camera, element(), pose, 2, () => {}, true);
 const drone = (camera: THREE.PerspectiveCamera, pose: Pose) =>
-  new DroneControls(camera, element(), pose, 2, () => {});
+  new DroneControls(camera, element(), pose, FOCUS, 2, () => {});
+const FOCUS = { x: 0, y: 0, z: 0 };
 const START = poseOf({
   position: { x: 1, y: 2, z: 3 },
   lookAt: { x: 0.2, y: 0.1, z: -0.4 },
@@ -92,6 +93,7 @@ describe("drone", () => {
     expect(way.clone().normalize().dot(ahead)).toBeCloseTo(1, 9);
     expect(way.length()).toBeGreaterThan(0.5);
     expect(way.length()).toBeLessThan(3);
+    expect(controls.pose().distance).toBeCloseTo(controls.camera.position.length(), 9); // the focus is the origin
   });
 });
 

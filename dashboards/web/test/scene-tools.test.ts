@@ -1,4 +1,4 @@
-import { strToU8, zipSync } from "fflate";
+import { gzipSync, strToU8, zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
 import { rotated } from "../src/scene/camera";
 import { wishOfPad } from "../src/scene/gamepad";
@@ -7,6 +7,7 @@ import { isNothing, wishOf } from "../src/scene/keys";
 import { measured, metres, scaleText } from "../src/scene/length";
 import { embedSnippet, safeName } from "../src/scene/names";
 import { depthAlong, type EachSplat } from "../src/scene/pick";
+import { isAntialiased } from "../src/scene/spzHeader";
 
 describe("lengths", () => {
   it("have the unit that fits", () => {
@@ -85,6 +86,28 @@ describe("views.zip", () => {
     ["no views.json", zipSync({ a: strToU8("b") })],
   ])("is refused: %s", (_what, content) => {
     expect(() => readViews(content)).toThrow(BadViews);
+  });
+});
+
+describe("an SPZ file", () => {
+  const file = (flags: number) => {
+    const content = new Uint8Array(5000).map((_, i) => (i * 97) % 251);
+    content.set([0x4e, 0x47, 0x53, 0x50, 3, 0, 0, 0, 9, 0, 0, 0, 3, 12, flags, 0]);
+    return gzipSync(content);
+  };
+
+  it("says how its scene was trained", () => {
+    expect([0, 1, 2, 3].map((flags) => isAntialiased(file(flags)))).toEqual([false, true, false, true]);
+  });
+
+  it("may be none", () => {
+    for (const other of [
+      strToU8("ply"),
+      new Uint8Array(0),
+      gzipSync(strToU8("short")),
+      file(1).subarray(0, 20),
+    ])
+      expect(isAntialiased(other)).toBe(false);
   });
 });
 

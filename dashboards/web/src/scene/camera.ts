@@ -99,11 +99,14 @@ export function poseOf(data: CameraData): Pose {
 export function dataOf(pose: Pose, cameraType: CameraType): CameraData {
   return {
     position: { ...pose.position },
-    lookAt: add(pose.position, scaled(forwardOf(pose), pose.distance)),
+    lookAt: focusOf(pose),
     up: rotated(pose.orientation, { x: 0, y: 1, z: 0 }),
     cameraType,
   };
 }
+
+/** What an orbit turns about. */
+export const focusOf = (pose: Pose): Vec3 => add(pose.position, scaled(forwardOf(pose), pose.distance));
 
 export const forwardOf = (pose: Pick<Pose, "orientation">): Vec3 =>
   rotated(pose.orientation, { x: 0, y: 0, z: -1 });

@@ -1,9 +1,11 @@
 import * as THREE from "three";
+import type { Vec3 } from "../common/api";
 import type { Pose } from "./camera";
 import { type Controls, FAST, MOVE_PER_SECOND, TURN_PER_SECOND } from "./controls";
 import type { Wish } from "./keys";
 
 const STEEPEST_COSINE = 0.9998; // of the look against the axis: 1.1 degrees from straight up or down
+const NEAREST = 0.1; // of the scene's reach
 const TURN_PER_PIXEL = 0.0035; // radians
 const STILL = 0.002; // of full speed
 const SETTLE_SECONDS = 0.09; // in which speed falls to 1/e
@@ -14,7 +16,8 @@ const SETTLE_SECONDS = 0.09; // in which speed falls to 1/e
  */
 export class DroneControls implements Controls {
   private readonly axis: THREE.Vector3;
-  private readonly distance: number;
+  private readonly focus: THREE.Vector3;
+  private distance: number;
   private readonly speed = new THREE.Vector3();
   private readonly turning = new THREE.Vector2();
   private readonly pointers = new Map<number, { x: number; y: number }>();
@@ -22,6 +25,7 @@ export class DroneControls implements Controls {
 
   /**
    * @param pose the camera stands there already; says which way up is.
+   * @param focus what the scene is about: once the camera has flown, an orbit turns about a point as far ahead as this is.
    * @param reach how large the scene is, in its unit.
    * @param moved asks for the next picture.
    */
@@ -29,11 +33,13 @@ export class DroneControls implements Controls {
     readonly camera: THREE.PerspectiveCamera,
     private readonly element: HTMLElement,
     pose: Pose,
+    focus: Vec3,
     private readonly reach: number,
     private readonly moved: () => void,
   ) {
     this.axis = new THREE.Vector3(pose.axis.x, pose.axis.y, pose.axis.z);
     this.distance = pose.distance;
+    this.focus = new THREE.Vector3(focus.x, focus.y, focus.z);
     const signal = this.ending.signal;
     element.addEventListener("pointerdown", (event) => this.down(event), { signal });
     element.addEventListener("pointermove", (event) => this.drag(event), { signal });
@@ -80,6 +86,7 @@ export class DroneControls implements Controls {
       .addScaledVector(new THREE.Vector3(1, 0, 0).applyQuaternion(this.camera.quaternion), right)
       .addScaledVector(this.axis, up)
       .addScaledVector(new THREE.Vector3(0, 0, -1).applyQuaternion(this.camera.quaternion), ahead);
+    this.distance = Math.max(NEAREST * this.reach, this.camera.position.distanceTo(this.focus));
   }
 
   private turn(left: number, up: number): void {

@@ -8,33 +8,45 @@ export type SplatKind = "spz" | "ply";
 
 /**
  * Classic 3D Gaussian splatting, as scenes are trained here: 0.3 square pixels added to every splat without a correction of its
- * opacity, sorted by depth, colours blended as they are. The extended encodings keep places as float32 where packed ones have
- * halves. Held-out views of a phone's capture at 240 lines come out 48 dB from our own renderer's for SPZ, 41 dB for PLY.
+ * opacity (see `blurAs`), sorted by depth, colours blended as they are. Precise encodings keep places as float32 where packed ones
+ * have halves, for twice the memory. Held-out views of a phone's capture at 240 lines come out 48 dB from what our own renderer
+ * makes of the same SPZ, 41 dB for PLY.
  */
-export function sparkRenderer(renderer: THREE.WebGLRenderer, onDirty: () => void): SparkRenderer {
+export function sparkRenderer(
+  renderer: THREE.WebGLRenderer,
+  precise: boolean,
+  onDirty: () => void,
+): SparkRenderer {
   return new SparkRenderer({
     renderer,
     onDirty,
     maxStdDev: Math.sqrt(2 * Math.log(255)), // where an opaque splat falls below 1/255
     minAlpha: 1 / 255,
-    preBlurAmount: 0.3,
-    blurAmount: 0,
+    ...CLASSIC,
     focalAdjustment: 1,
     sortRadial: false,
-    accumExtSplats: true,
+    accumExtSplats: precise,
     enableLod: false,
     maxPixelRadius: 4096,
   });
 }
 
+/** Adds what the scene was trained with: after antialiased training the opacity makes up for the added size. */
+export function blurAs(spark: SparkRenderer, antialiased: boolean): void {
+  Object.assign(spark, antialiased ? ANTIALIASED : CLASSIC);
+}
+
+const CLASSIC = { preBlurAmount: 0.3, blurAmount: 0 };
+const ANTIALIASED = { preBlurAmount: 0, blurAmount: 0.3 };
+
 /** Decodes a file. SPZ is y-up as three is; a PLY of 3D Gaussian splatting has y down and z ahead. */
-export async function splatMesh(bytes: Uint8Array, kind: SplatKind): Promise<SplatMesh> {
+export async function splatMesh(bytes: Uint8Array, kind: SplatKind, precise: boolean): Promise<SplatMesh> {
   const fileType = kind === "spz" ? SplatFileType.SPZ : SplatFileType.PLY;
   const mesh = new SplatMesh({
     fileBytes: bytes,
     fileType,
     fileName: `scene.${kind}`,
-    extSplats: true,
+    extSplats: precise,
     lod: false,
     raycastable: false,
   });

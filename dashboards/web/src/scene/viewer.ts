@@ -3,6 +3,7 @@ import * as THREE from "three";
 import type { CameraData, CameraType, Vec3 } from "../common/api";
 import {
   dataOf,
+  focusOf,
   type Intrinsics,
   letterbox,
   norm,
@@ -18,9 +19,11 @@ import { Gamepads } from "./gamepad";
 import { HeldKeys, isNothing, NOTHING, type Wish } from "./keys";
 import { Orbit } from "./orbit";
 import { placeOf, pointAt, type Rect } from "./sight";
-import { countOf, extentOf, type SplatKind, splatMesh, sparkRenderer } from "./splats";
+import { blurAs, countOf, extentOf, type SplatKind, splatMesh, sparkRenderer } from "./splats";
+import { isAntialiased } from "./spzHeader";
 
 const MOST_PIXEL_RATIO = 2;
+const MOST_PRECISE = 1_500_000; // splats: beyond this, the memory of smaller devices decides
 const LONGEST_STEP_SECONDS = 0.1;
 
 export interface ViewerOptions {
@@ -28,6 +31,8 @@ export interface ViewerOptions {
   stage: HTMLElement;
   canvas: HTMLCanvasElement;
   camera: CameraData | null;
+  /** Of the scene, as far as it is known beforehand. */
+  splats: number | null;
   /** Without keys the page around keeps them all. */
   keyboard: boolean;
   /** After every picture. */
@@ -40,6 +45,7 @@ export interface ViewerOptions {
 export class Viewer {
   private readonly renderer: THREE.WebGLRenderer;
   private readonly spark: SparkRenderer;
+  private readonly precise: boolean;
   private readonly scene = new THREE.Scene();
   private readonly camera = new THREE.PerspectiveCamera();
   private readonly ending = new AbortController();
@@ -66,7 +72,8 @@ export class Viewer {
       alpha: false,
       powerPreference: "high-performance",
     });
-    this.spark = sparkRenderer(this.renderer, () => this.request());
+    this.precise = (options.splats ?? 0) <= MOST_PRECISE;
+    this.spark = sparkRenderer(this.renderer, this.precise, () => this.request());
     this.scene.add(this.spark);
     this.type = options.camera?.cameraType ?? "drone";
     this.home = poseOf(options.camera ?? NO_CAMERA);
@@ -87,7 +94,8 @@ export class Viewer {
 
   /** Decodes the file and shows it. Returns the number of splats. */
   async load(bytes: Uint8Array, kind: SplatKind): Promise<number> {
-    const mesh = await splatMesh(bytes, kind);
+    blurAs(this.spark, kind === "spz" && isAntialiased(bytes));
+    const mesh = await splatMesh(bytes, kind, this.precise);
     if (this.ending.signal.aborted) {
       mesh.dispose();
       return 0;
@@ -233,7 +241,7 @@ export class Viewer {
     this.controls =
       this.type === "orbital"
         ? new Orbit(this.camera, stage, pose, this.reach, moved, calm)
-        : new DroneControls(this.camera, stage, pose, this.reach, moved);
+        : new DroneControls(this.camera, stage, pose, focusOf(this.home), this.reach, moved);
   }
 
   private fit(): void {

@@ -56,6 +56,7 @@ export function ViewerPage({ scene }: { scene: SceneData }) {
             stage: stage.current!,
             canvas: canvas.current!,
             camera: scene.camera_data,
+            splats: scene.quality.num_gaussians,
             keyboard: !told.embed,
             drawn: () => (tick.value += 1),
             lost: () => setPhase({ is: "lost" }),
