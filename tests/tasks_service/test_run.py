@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -16,8 +17,9 @@ from storage.database import Database, DatabaseUnavailable
 from storage.local import LocalStore
 from storage.objects import StoreUnavailable
 from storage.settings import Settings
-from tasks.errors import NotAVideo
+from tasks.errors import NotAVideo, TransientError
 from tasks.process.runner import StepKilled
+from tasks.service import archive
 from tasks.service.run import JobRun
 from tests.support.databases import job_row
 from tests.tasks_service.steps import DONE
@@ -71,6 +73,21 @@ def test_another_machine_fetches_what_it_lacks(job_run: JobRun, service_settings
     assert job_run.stored(reference.objects)
     assert not job_run.stored({**reference.objects, "jobs/none": 1})
     assert not job_run.stored({key: size + 1 for key, size in reference.objects.items()})
+
+
+@pytest.mark.parametrize("damage", ["bytes", "size"])
+def test_what_is_not_what_was_stored_is_told_and_removed(job_run: JobRun, objects: LocalStore, damage: str):
+    reference = make(job_run, "good")
+    whole = objects.get_bytes(reference.key)
+    job_run.clean()
+    objects.put_bytes(reference.key, whole[:-1] + b"!" if damage == "bytes" else whole + b"!")
+    with pytest.raises(TransientError, match="damaged"):
+        archive.fetch(objects, reference, job_run.scratch("x.tar"))
+    assert not job_run.stored(reference.objects), "whoever looks next makes it again"
+    with pytest.raises(TransientError, match="gone"):
+        archive.fetch(objects, reference, job_run.scratch("x.tar"))
+    objects.put_bytes(reference.key, whole)
+    archive.fetch(objects, replace(reference, sha256=""), job_run.scratch("x.tar"))  # kept by an older version
 
 
 def test_a_killed_step_goes_on_from_its_checkpoint(job_run: JobRun):
