@@ -78,7 +78,7 @@ export class HeldKeys {
 export function takesKeys(event: KeyboardEvent): boolean {
   const target = event.target;
   if (!(target instanceof Element)) return false;
-  if (target.closest("dialog, [data-keys]")) return true;
+  if (target.closest("[role=dialog]")) return true;
   if (event.code.startsWith("Arrow") && target.closest("[role=slider], select, input, video")) return true;
   return writes(target);
 }
