@@ -5,7 +5,7 @@ set -eu
 
 cors=$(sed "s|https://scenes.example.org|${PAGES_ORIGIN%/}|" "$(dirname "$0")/cors.json")
 n=0
-until aws --endpoint-url "$STORE_URL" s3api head-bucket --bucket "$STORE_BUCKET"; do # the store may still be making it
+until aws --endpoint-url "$STORE_URL" s3api head-bucket --bucket "$STORE_BUCKET" >/dev/null; do # the store may still be making it
   n=$((n + 1))
   [ "$n" -lt 30 ] || exit 1
   sleep 2

