@@ -21,6 +21,7 @@ def test_the_keys_as_documented():
     assert naming.result_key(JOB, "x/y.json") == f"jobs/{JOB}/results/x/y.json"
     assert naming.preview_key(JOB, 2, 17) == f"jobs/{JOB}/previews/2/17.jpg"
     assert naming.output_key(JOB, 1, "scene.ply") == f"jobs/{JOB}/outputs/1/scene.ply"
+    assert naming.checkpoint_key(JOB, "0a1b", 2, 17, "e" * 64) == f"jobs/{JOB}/checkpoints/0a1b/2-17-{'e' * 64}.pt"
 
 
 def test_a_jobs_keys_share_its_prefix_and_no_other():
@@ -35,6 +36,14 @@ def test_a_jobs_keys_share_its_prefix_and_no_other():
     assert all(key.startswith(naming.job_prefix(JOB)) and naming.valid_key(key) for key in made)
     assert not any(key.startswith(naming.job_prefix(other)) for key in made)
     assert naming.result_key(JOB, "r").startswith(naming.result_prefix(JOB))
+
+
+def test_a_checkpoints_key_says_whose_it_is():
+    key = naming.checkpoint_key(JOB, "0a1b", 12, 3, "f" * 64)
+    assert naming.checkpoint_of(key) == (12, 3, "f" * 64)
+    assert key.startswith(naming.checkpoint_prefix(JOB, "0a1b"))
+    assert naming.checkpoint_prefix(JOB, "0a1b").startswith(naming.checkpoint_prefix(JOB))
+    assert [naming.checkpoint_of(other) for other in (naming.preview_key(JOB, 1, 1), "x/1-2-abc.pt", "")] == [None] * 3
 
 
 @pytest.mark.parametrize("part", ["", ".", "..", "../x", "a/b", "a\\b", "a\0", ".hidden", "x" * 300, "\udfff"])

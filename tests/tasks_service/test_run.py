@@ -137,7 +137,8 @@ def test_after_the_end_only_the_results_files_stay(
 ):
     job_id = job_run.job_id
     used, preview = naming.output_key(job_id, 2, "scene.ply"), naming.output_key(job_id, 2, "preview.jpg")
-    others = [naming.output_key(job_id, 1, "scene.ply"), naming.preview_key(job_id, 2, 10)]
+    checkpoint = naming.checkpoint_key(job_id, KEY, 1, 1, "0" * 64)
+    others = [naming.output_key(job_id, 1, "scene.ply"), naming.preview_key(job_id, 2, 10), checkpoint]
     for key in (used, preview, *others):
         objects.put_bytes(key, b"x")
     make(job_run, "good")

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from cli.service import worker
 from storage import jobs
 from storage.database import Database
 from storage.settings import Settings
@@ -45,6 +46,23 @@ def test_what_no_job_needs_goes(sqlite_database: Database, account_id: UUID, tmp
     assert scratch.sweep(tmp_path, sqlite_database) == (2, 200)
     assert all(path.is_dir() for path in [*kept, tmp_path / "no job"])
     assert not any(path.exists() for path in gone)
+
+
+def test_a_worker_that_starts_tidies_up(
+    sqlite_database: Database,
+    account_id: UUID,
+    service_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):
+    monkeypatch.setenv("SPLATFLOW_DATA", str(service_settings.data))
+    monkeypatch.setattr("storage.database.database", lambda: sqlite_database)
+    gone = work_folder(service_settings.work_folder, uuid4())
+    kept = work_folder(service_settings.work_folder, submitted(sqlite_database, account_id))
+    worker.tidy()
+    assert not gone.exists()
+    assert kept.is_dir()
+    assert "1 work folder(s)" in capfd.readouterr().out
 
 
 def test_what_a_process_holds_stays_until_it_is_killed(sqlite_database: Database, tmp_path: Path):
