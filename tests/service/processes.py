@@ -4,9 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
@@ -59,16 +60,26 @@ def wait_for_another(group: Group, name: str, before: int) -> None:
     wait_for(lambda: group.part_pids().get(name, before) != before, READY, f"{name} was not started again")
 
 
-def hold_down(group: Group, name: str, seconds: float) -> int:
-    """Keeps a part from working: kills it as often as the supervisor starts it again, for so long; returns how often."""
-    end, last, killed = time.monotonic() + seconds, 0, 0
-    while time.monotonic() < end:
-        pid = group.part_pids().get(name, 0)
-        if pid != last and psutil.pid_exists(pid):
-            send([psutil.Process(pid)])
-            last, killed = pid, killed + 1
-        time.sleep(0.2)
-    return killed
+@contextmanager
+def held_down(group: Group, name: str) -> Iterator[None]:
+    """Keeps a part from working while the block lasts: kills it as often as the supervisor starts it again."""
+    over = threading.Event()
+
+    def kill() -> None:
+        last = 0
+        while not over.wait(0.2):
+            pid = group.part_pids().get(name, 0)
+            if pid != last and psutil.pid_exists(pid):
+                send([psutil.Process(pid)])
+                last = pid
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def kill_everything(group: Group) -> None:
