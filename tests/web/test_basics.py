@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page
 
-from tests.web.conftest import Opened, finished_scene
+from tests.web.conftest import Opened, Watched, finished_scene
 from tests.web.made import MadeScene
 from tests.web.served import Served
 
@@ -48,8 +48,9 @@ def everything_a_page_loads(url: str) -> dict[str, int]:
                 raw = b"".join(answer.iter_raw())
                 sizes[name] = len(raw)
             text = client.get(base + name).text
-            found = re.findall(r"assets/[\w.-]+\.(?:js|css|svg|wasm)", text)
-            names += [f"/{asset}" for asset in found if f"/{asset}" not in sizes and f"/{asset}" not in names]
+            # "/assets/x.js" in a page, "./x.js" in what a script loads later
+            found = {f"/assets/{asset}" for asset in re.findall(r"(?:assets|\.)/([\w-]+\.(?:js|css|svg|wasm))\b", text)}
+            names += [asset for asset in sorted(found) if asset not in sizes and asset not in names]
     return sizes
 
 
@@ -59,6 +60,7 @@ def test_a_page_is_light(served: Served, made: MadeScene, page_name: str) -> Non
     sizes = everything_a_page_loads(served.url + path)
     print(f"{page_name}: {sum(sizes.values()):,} bytes in {len(sizes)} files")
     assert sum(sizes.values()) < MOST_BYTES, sizes
+    assert page_name == "jobs" or any("viewer" in name for name in sizes), sizes
 
 
 def test_first_paint_does_not_wait_for_the_viewer(served: Served, made: MadeScene, opened: Opened) -> None:
@@ -70,7 +72,10 @@ def test_first_paint_does_not_wait_for_the_viewer(served: Served, made: MadeScen
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_keeps_people_out(served: Served, made: MadeScene, opened: Opened, scheme: Any) -> None:
+def test_nothing_keeps_people_out(
+    served: Served, made: MadeScene, opened: Opened, watched: Watched, scheme: Any
+) -> None:
+    watched.expected.add("404")  # the status of the page of a scene that is none
     scene = finished_scene(served, made, public=True)
     waiting = served.submit(title="Still to come", public=True)["job_id"]
     page = opened(f"{served.url}/", color_scheme=scheme)
