@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tasks.gaussians.ply import read_ply
+from tasks.gaussians.spz import read_spz
 from tests.contract.clip import demo_clip
 from tests.support.group import Group, shared_group
 from tests.web.conftest import Opened, Watched
@@ -129,9 +129,9 @@ def test_from_the_key_to_the_deleted_scene(
     # The real scene, too, is shown as our renderer shows it.
     small = opened(viewport={"width": 320, "height": 240}, device_scale_factor=1)
     files = _files(page)
-    ply = tmp_path / "scene.ply"
-    ply.write_bytes(page.context.request.get(files["ply"]["url"]).body())
-    _same_picture(small, page.url + ("&" if "?" in page.url else "?") + "embed=1", ply, _views(page, files))
+    spz = tmp_path / "scene.spz"
+    spz.write_bytes(page.context.request.get(files["spz"]["url"]).body())
+    _same_picture(small, page.url + ("&" if "?" in page.url else "?") + "embed=1", spz, _views(page, files))
 
     # Publish it; a fresh profile sees it without a key.
     page.goto(f"{group.url}/")
@@ -173,12 +173,12 @@ def _views(page: Page, files: dict[str, Any]) -> list[dict[str, Any]]:
     return json.loads(zipfile.ZipFile(io.BytesIO(archive)).read("views.json"))["views"]
 
 
-def _same_picture(page: Page, url: str, ply: Path, views: list[dict[str, Any]]) -> None:
-    """A held-out view of the SPZ in the browser against our render of the PLY, at the size that the page gives the picture."""
+def _same_picture(page: Page, url: str, spz: Path, views: list[dict[str, Any]]) -> None:
+    """Held-out views in the browser against our renders of the same SPZ, at the size that the page gives the picture."""
     page.goto(url)
     page.wait_for_function("() => window.splatflow !== undefined")
     page.evaluate("window.splatflow.ready")
-    scene, flip = read_ply(ply), np.diag([1.0, -1.0, -1.0, 1.0])
+    scene, flip = read_spz(spz), np.diag([1.0, -1.0, -1.0, 1.0])
     for number, view in enumerate(views[:2]):
         shown = seen_from(page, number)
         height, width = shown.shape[:2]
