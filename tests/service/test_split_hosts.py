@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.client import BLOCK_BLOB, Api, client, close_client, outside
 from tests.service.processes import wait_for
-from tests.support.hosts import Cluster, running_cluster
+from tests.support.cluster import Cluster, running_cluster
 from tests.support.postgres import programs
 from tests.support.s3_server import rclone
 
@@ -52,7 +52,12 @@ def submitted(cluster: Cluster, api: Api, clip: bytes) -> str:
 def finished(cluster: Cluster, api: Api, job: str) -> None:
     """Waits until a job has ended well."""
     begun = time.monotonic()
-    wait_for(lambda: api.detail(job)["status"] in ENDED, 400, lambda: f"{api.detail(job)}\n{cluster.tails()}")
+
+    def over() -> bool:
+        answer = api.get(f"jobs/{job}/")
+        return answer.status_code == 200 and answer.json()["status"] in ENDED
+
+    wait_for(over, 400, cluster.tails)
     assert api.detail(job)["status"] == "Finished", f"{api.detail(job)}\n{cluster.tails()}"
     print(f"finished after {time.monotonic() - begun:.0f} s")
 
@@ -105,6 +110,14 @@ def test_a_host_is_lost_and_comes_back_empty(cluster: Cluster, api: Api, clip: b
     assert row["attempt"] == 2
     steps = [key.split("/")[3] for key in cluster.objects(f"jobs/{job}/steps/")]
     assert len(steps) == len(set(steps)), "no step was stored twice"
+
+
+def test_postgres_starts_again_and_the_store_is_busy(cluster: Cluster, api: Api, clip: bytes) -> None:
+    job = submitted(cluster, api, clip)
+    wait_for(lambda: api.detail(job)["status"] == "Processing video", 200, cluster.tails)
+    cluster.s3_gate.busy(10)
+    cluster.restart_postgres(down_seconds=3)
+    finished(cluster, api, job)
 
 
 def test_a_run_as_a_pod_would_make_it(cluster: Cluster, api: Api, clip: bytes) -> None:

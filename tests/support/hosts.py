@@ -1,40 +1,22 @@
-"""A service on separate hosts, for tests: PostgreSQL, an S3 server, and the parts, each started by its own `splatflow part NAME`.
+"""A host of a cluster (`tests.support.cluster`): a process tree with a data, home and temporary folder of its own and an environment
+that inherits nothing, on which parts of the service are started by their own commands, stopped, killed and lost.
 
-A host is a process tree with a data, home and temporary folder of its own and an environment that inherits nothing. Where the test
-may (as root, on Linux) it also has a host name of its own and doesn't see the folders of the others: mounts and host name are in
-namespaces. All listen on loopback.
-
-    with running_cluster(folder, ("front", "prefect", "gpu-1"), settings={...}) as cluster:
-        cluster.host("prefect").start("prefect")
-        ...
-        cluster.host("gpu-1").lose()
+Where the test may (as root, on Linux) a host also has a name of its own and doesn't see the folders of the others: mounts and host
+name are in namespaces. All listen on loopback.
 """
 
-import json
-import os
-import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import psutil
-import psycopg
-from psycopg.rows import dict_row
-
-from tests.support.group import AMPLE, ROOT, free_port
-from tests.support.postgres import Postgres, running_postgres
-from tests.support.s3_server import S3Server, running_s3
 
 MARK = "SPLATFLOW_TEST_HOST"
-BUCKET = "splatflow"
 READY_SECONDS = 150.0
 STOP_SECONDS = 60.0
 ONCE_SECONDS = 120.0
@@ -180,132 +162,8 @@ class Host:
         return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
 
 
-@dataclass(kw_only=True)
-class Cluster:
-    """Hosts that share PostgreSQL, an S3 server and Prefect's API, and nothing else.
-
-    Attributes:
-        database_url: of our rows; Prefect's are in a database of its own.
-        url, prefect_url: where API and Prefect are reached, once a host has started them.
-    """
-
-    folder: Path
-    postgres: Postgres
-    s3: S3Server
-    database_url: str
-    api_port: int
-    prefect_port: int
-    hosts: dict[str, Host]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.api_port}"
-
-    @property
-    def prefect_url(self) -> str:
-        return f"http://127.0.0.1:{self.prefect_port}"
-
-    def host(self, name: str) -> Host:
-        return self.hosts[name]
-
-    def make_key(self, host: str, name: str, *, account: str | None = None) -> str:
-        """A new API key's secret, with ample limits."""
-        limits = [word for kind, rate in AMPLE.items() for word in ("--limit", f"{kind}={rate}")]
-        whose = ["--account", account] if account else []
-        done = self.host(host).run("keys", "create", "--name", name, "--json", *whose, *limits)
-        return json.loads(done.stdout)["key"]
-
-    def query(self, sql: str, *values: Any) -> list[dict[str, Any]]:
-        """Rows of our database."""
-        with psycopg.connect(self.database_url, row_factory=dict_row) as connection:
-            return connection.execute(sql.encode(), values).fetchall()
-
-    def objects(self, prefix: str = "") -> dict[str, int]:
-        """What the store holds: bytes by key."""
-        root = self.s3.folder / BUCKET
-        keys = {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file()}
-        return {key: path.stat().st_size for key, path in sorted(keys.items()) if key.startswith(prefix)}
-
-    def tails(self) -> str:
-        """The ends of all logs, for messages."""
-        return "\n".join(
-            f"--- {host.name}: {part}\n{host.tail(part, 15)}" for host in self.hosts.values() for part in host.parts
-        )
-
-
-@contextmanager
-def running_cluster(folder: Path, names: Sequence[str], *, settings: dict[str, str] | None = None) -> Iterator[Cluster]:
-    """PostgreSQL and S3 at work, hosts with nothing on them yet; at the end all is killed.
-
-    Args:
-        folder: new, for this cluster.
-        names: of the hosts.
-        settings: variables for all hosts beside those that they need.
-
-    Raises:
-        FileNotFoundError: PostgreSQL or rclone isn't installed.
-    """
-    with ExitStack() as stack:
-        postgres = stack.enter_context(running_postgres())
-        (folder / "s3" / BUCKET).mkdir(parents=True)
-        s3 = stack.enter_context(running_s3(folder / "s3"))
-        cluster = Cluster(
-            folder=folder,
-            postgres=postgres,
-            s3=s3,
-            database_url=postgres.new_database(),
-            api_port=free_port(),
-            prefect_port=free_port(),
-            hosts={},
-        )
-        shared = _shared(cluster) | (settings or {})
-        for name in names:
-            home = folder / "hosts" / name
-            own = {
-                MARK: f"{name}-{uuid4().hex}",
-                "HOME": str(home / "home"),
-                "TMPDIR": str(home / "tmp"),
-                "SPLATFLOW_DATA": str(home / "data"),
-                "SPLATFLOW_SLOTS": f"{name}-slot",  # its name goes with the host's, which may be the same for all
-            }
-            cluster.hosts[name] = Host(name, home, shared | own)
-            cluster.hosts[name].make()
-        if _namespaces():
-            for host in cluster.hosts.values():
-                host.hidden = [other.folder for other in cluster.hosts.values() if other is not host]
-        try:
-            yield cluster
-        finally:
-            for host in cluster.hosts.values():
-                host.lose()
-
-
-def _shared(cluster: Cluster) -> dict[str, str]:
-    """The environment of all hosts. A real deployment gives each part only what it needs; `Host.environment` can be cut down."""
-    return {
-        "PATH": os.environ["PATH"],
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(ROOT),
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "SPLATFLOW_DATABASE_URL": cluster.database_url,
-        "SPLATFLOW_OBJECT_STORE": "s3",
-        "SPLATFLOW_S3_ENDPOINT": cluster.s3.endpoint,
-        "SPLATFLOW_S3_REGION": cluster.s3.region,
-        "SPLATFLOW_S3_BUCKET": BUCKET,
-        "SPLATFLOW_S3_ACCESS_KEY": cluster.s3.access_key,
-        "SPLATFLOW_S3_SECRET_KEY": cluster.s3.secret_key,
-        "SPLATFLOW_SIGNING_SECRET": secrets.token_hex(32),
-        "SPLATFLOW_API_PORT": str(cluster.api_port),
-        "PREFECT_API_URL": f"{cluster.prefect_url}/api",
-        "PREFECT_SERVER_API_PORT": str(cluster.prefect_port),
-        "PREFECT_API_DATABASE_CONNECTION_URL": cluster.postgres.new_database().replace(
-            "postgresql://", "postgresql+asyncpg://", 1
-        ),
-    }
-
-
-def _namespaces() -> bool:
-    """Whether a process may have host name and mounts of its own."""
+def namespaces() -> bool:
+    """Whether a process may have a host name and mounts of its own here."""
     if sys.platform != "linux" or shutil.which("unshare") is None:
         return False
     return subprocess.run(["unshare", "--mount", "--uts", "true"], capture_output=True, check=False).returncode == 0
