@@ -38,18 +38,23 @@ from tests.support import stand_in
 from tests.support.postgres import running_postgres
 
 ACCOUNTS = 20
+SHORT = 100  # jobs of a short queue, to compare with
+HEADING = "| request | answered | p50 ms | p95 ms | p99 ms | longest ms | cores of the dispatcher | of the API |\n|---|---|---|---|---|---|---|---|"
 PLACES_SECONDS = 120.0
 SETTLE_SECONDS = 15.0
 CHUNK = 500
 
 
-def fill(database: Database, jobs: int) -> list[Target]:
-    """Accounts with waiting jobs: a quarter of them is one account's, a tenth is batch; the accounts' keys as targets without URL."""
-    chooser = random.Random(0)
-    made = [accounts.create_key(database, name=f"queue-{n}", limits=AMPLE) for n in range(ACCOUNTS)]
-    for first in range(0, jobs, CHUNK):
+def fill(database: Database, begin: int, end: int) -> list[str]:
+    """The `begin`-th to `end`-th waiting job: a quarter is one account's, a tenth is batch; returns a new key of each account."""
+    chooser = random.Random(begin)
+    made = [
+        accounts.create_key(database, name=f"queue-{n}-{begin}", account=f"queue-{n}", limits=AMPLE)
+        for n in range(ACCOUNTS)
+    ]
+    for first in range(begin, end, CHUNK):
         with database.write() as session:
-            for number in range(first, min(jobs, first + CHUNK)):
+            for number in range(first, min(end, first + CHUNK)):
                 job_id = UUID(int=chooser.getrandbits(128), version=4)
                 owner = made[0 if number % 4 == 0 else chooser.randrange(ACCOUNTS)][1]
                 job = Job(
@@ -62,7 +67,7 @@ def fill(database: Database, jobs: int) -> list[Target]:
                 )
                 session.add(job)
                 session.add(Outbox(kind=START, job_id=job_id, attempt=1))
-    return [Target(url="", key=secret) for _, _, secret in made]
+    return [secret for _, _, secret in made]
 
 
 def wait_for_places(database: Database) -> float:
@@ -147,27 +152,32 @@ def measure(args: argparse.Namespace, data: Path, database: Database) -> None:
     assert state is not None
     stand_in.deploy(state.prefect_url, data)
     pool = (f"{state.prefect_url}/api", "PATCH", f"/work_pools/{request.POOL}")
+    targets = [Target(url=url, key=secret) for secret in fill(database, 0, SHORT)]
+    wait_for_places(database)
+    print(HEADING, flush=True)
+    under_load(args, data, targets, f"beside {SHORT} waiting")
     insist(*pool, {"is_paused": True})
-    targets = [Target(url=url, key=target.key) for target in fill(database, args.jobs)]
-    print(
-        f"{args.jobs:,} jobs of {ACCOUNTS} accounts wait; each had its place after {wait_for_places(database):.1f} s",
-        flush=True,
-    )
-    ids = [[str(job) for job in told_places([target])] for target in targets]
+    fill(database, SHORT, args.jobs)
+    took = wait_for_places(database)
     insist(*pool, {"is_paused": False})
-    with cpu_of(data, "dispatcher") as dispatcher, cpu_of(data, "api") as api:
-        figures = asyncio.run(load(targets, ids, seconds=args.seconds, reads=args.reads, submits=args.submits))
+    under_load(args, data, targets, f"beside {args.jobs:,} waiting")
     insist(*pool, {"is_paused": True})
-    print("| request | answered | a second | p50 ms | p95 ms | p99 ms | longest ms |\n|---|---|---|---|---|---|---|")
-    for one in figures:
-        p50, p95, p99 = (f"{one.percentile_ms(share):.1f}" for share in (0.5, 0.95, 0.99))
-        print(
-            f"| {one.what} | {one.requests:,} | {one.a_second:.1f} | {p50} | {p95} | {p99} | {one.times_ms[-1]:.1f} |"
-        )
-    starts = len(waiting.read(database).served.starts)
-    print(f"\n{starts} jobs started meanwhile. Cores: dispatcher {dispatcher[0]:.2f}, API {api[0]:.2f}.", flush=True)
+    print(f"\nAfter {args.jobs - SHORT:,} jobs came at once, each had its place in {took:.1f} s.", flush=True)
     time.sleep(SETTLE_SECONDS)
     print(f"Places, {SETTLE_SECONDS:.0f} s after the last start: {check_places(database, targets)}.", flush=True)
+
+
+def under_load(args: argparse.Namespace, data: Path, targets: list[Target], what: str) -> None:
+    """Prints lines of the table."""
+    ids = [[str(job) for job in told_places([target])] for target in targets]
+    load_now = load(targets, ids, seconds=args.seconds, reads=args.reads, submits=args.submits)
+    with cpu_of(data, "dispatcher") as dispatcher, cpu_of(data, "api") as api:
+        figures = asyncio.run(load_now)
+    cores = f"{dispatcher[0]:.2f} | {api[0]:.2f}"
+    for one in figures:
+        p50, p95, p99 = (f"{one.percentile_ms(share):.1f}" for share in (0.5, 0.95, 0.99))
+        line = f"| {one.what} {what} | {one.requests:,} | {p50} | {p95} | {p99} | {one.times_ms[-1]:.1f} | {cores} |"
+        print(line, flush=True)
 
 
 def main() -> None:

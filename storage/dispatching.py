@@ -1,5 +1,6 @@
 """What the dispatcher reads and writes: the outbox, the order of the queue, and what becomes of attempts that died."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,7 +29,8 @@ from storage.tables import (
 
 LONGEST_PAUSE_SECONDS = 30.0
 DEATH_PAUSE_SECONDS = 15.0  # before the second and later of several deaths in a row: what killed it may pass
-BULK = 500
+BULK = 250
+BREATH, LONGEST_BREATH_SECONDS = 2.0, 0.1  # pause after a part, by the time that it took
 
 _PLACE = (
     update(Job)
@@ -151,12 +153,18 @@ def open_jobs(database: Database, *, with_runs: bool = False) -> list[OpenJob]:
 
 
 def set_positions(database: Database, positions: Mapping[UUID, int | None]) -> None:
-    """Writes the changed places of waiting jobs, by job; None: not known."""
+    """Writes the changed places of waiting jobs, by job; None: not known.
+
+    Many are written in parts, with pauses: who finds SQLite locked asks again now and then, and must find it free.
+    """
     items = list(positions.items())
-    for first in range(0, len(items), BULK):  # between two, others get their turn to write
+    for first in range(0, len(items), BULK):
+        begin = time.monotonic()
         values = [{"job": job_id, "place": position} for job_id, position in items[first : first + BULK]]
         with database.write() as session:
             session.connection().execute(_PLACE, values)
+        if first + BULK < len(items):
+            time.sleep(min(LONGEST_BREATH_SECONDS, BREATH * (time.monotonic() - begin)))
 
 
 def attempt_died(database: Database, seen: OpenJob, *, max_attempts: int, reason: str) -> str | None:

@@ -16,7 +16,7 @@ from storage.dispatching import OpenJob
 UNCLAIMED_SECONDS = 75.0  # from a worker's grip on a run to the run's claim of its job; imports take 5 to 20 s
 MISSED_BEATS = 4.0
 NEAR, FEW = 100, 200  # places that are told at once; changes at a time that are no burden
-FAR_SECONDS = 5.0  # between two tellings of all others
+FAR_SECONDS = 10.0  # between two tellings of all others
 LONGEST_GAP_SECONDS = 5.0  # counted between two looks: less than what is taken for a death
 log = logging.getLogger("splatflow.dispatcher")
 
