@@ -117,10 +117,15 @@ def reprocess(
             busy = busy or can_go_on(progress)
         if not busy:
             break
-        time.sleep(LOOK_SECONDS)
+        pause()
     for open_id in followed:  # the others were shown when they ended
         if batches.get(database(), open_id)[0].state == batches.RUNNING:
             show(database(), open_id, log)
+
+
+def pause() -> None:
+    """Between two looks."""
+    time.sleep(LOOK_SECONDS)
 
 
 def make(database: Database, batch_id: UUID, wanted: dict[str, Any], account: str | None) -> tuple[Any, bool]:

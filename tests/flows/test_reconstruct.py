@@ -25,6 +25,7 @@ from storage.settings import Settings
 from storage.tables import FAILED, FINISHED
 from tasks.errors import NoParallax, OutOfMemory
 from tasks.mask import task as mask_task
+from tests.flows.reprocessed import check_reprocessing
 from tests.flows.stand_ins import CAMERA, SCALE, StandIns
 from tests.support.databases import job_row, submitted
 
@@ -131,6 +132,7 @@ def test_a_jobs_life_on_prefect(
 
         _was_counted(service)
         _with_everything_asked_for(service, account_id, objects, steps, tmp_path, monkeypatch)
+        check_reprocessing(service, account_id, objects, steps, service_settings, attempt_at, monkeypatch, tmp_path)
 
 
 def _was_counted(database: Database) -> None:
