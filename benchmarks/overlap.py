@@ -129,11 +129,11 @@ def main() -> None:
     parser.add_argument("--cpu", action="store_true", help="train on the CPU instead of waiting")
     parser.add_argument("--seconds", type=float, default=30.0, help="that a training holds the slot")
     parser.add_argument(
-        "--steps", type=int, default=None, help="training steps; 60 where the rest is waiting, else 600"
+        "--steps", type=int, default=None, help="training steps; 100 where the rest is waiting, else 600"
     )
     given = parser.parse_args()
     environment = {} if given.cpu else {"OVERLAP_SECONDS": str(given.seconds), "PYTHONPATH": str(SITE)}
-    steps = given.steps or (600 if given.cpu else 60)
+    steps = given.steps or (600 if given.cpu else 100)
     print("e extract, s structure from motion, w waits for the slot, T holds the slot, x export, . nothing recorded")
     client()
     with tempfile.TemporaryDirectory() as text:

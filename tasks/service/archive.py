@@ -7,9 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from storage.objects import ObjectMissing, ObjectStore
-from tasks.errors import TransientError
+from tasks.errors import SplatflowError, TransientError
 from tasks.process import digest
 from tasks.service.reference import StepReference
+
+
+class OutputLost(SplatflowError):
+    """A finished step is gone from the store, or damaged there. The job's next attempt makes it again; waiting doesn't help."""
+
+    slug = "transient"
 
 
 def pack(folder: Path, archive: Path) -> None:
@@ -49,19 +55,19 @@ def fetch(objects: ObjectStore, reference: StepReference, archive: Path) -> None
 
     Raises:
         StoreUnavailable, DiskFull
-        TransientError: it is gone, or is not what was stored; then it is removed, and found missing by whoever looks next.
+        OutputLost: it is gone, or is not what was stored; then it is removed, and found missing by whoever looks next.
     """
     try:
         objects.get_file(reference.key, archive)
     except ObjectMissing:
-        raise TransientError(
+        raise OutputLost(
             f"The stored output of {reference.step} is gone; retry the job, which makes it again."
         ) from None
     whole = archive.stat().st_size == reference.bytes
     if not whole or (reference.sha256 and digest.of_file(archive) != reference.sha256):
         archive.unlink()
         objects.delete([reference.key])
-        raise TransientError(
+        raise OutputLost(
             f"The stored output of {reference.step} was damaged and has been removed; retry the job, which makes it again."
         )
 

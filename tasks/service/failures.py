@@ -16,6 +16,7 @@ from tasks.errors import (
     SplatflowError,
     TransientError,
 )
+from tasks.service.archive import OutputLost
 
 INTERNAL = "internal"
 INTERNAL_MESSAGE = (
@@ -29,6 +30,7 @@ MACHINE_MESSAGES: dict[type[SplatflowError], str] = {
     ),
     DeviceUnavailable: "The machine that ran this job lost its GPU; retry it, and tell the operator if it fails again.",
     MachineError: "The machine that ran this job can't do it now; retry it later, or tell the operator.",
+    OutputLost: "A finished step of this job was damaged in the store and has been removed; retry the job, which makes it again.",
     TransientError: "A service that the run needs did not answer for too long; retry the job later.",
 }
 

@@ -122,7 +122,7 @@ class JobRun:
         What comes is held against the size and the SHA-256 that were written down when it was stored.
 
         Raises:
-            TransientError: it is gone or damaged; a damaged one is removed, so that the job's next attempt makes it again.
+            OutputLost: it is gone or damaged; a damaged one is removed, so that the job's next attempt makes it again.
         """
         folder = self.folder / reference.step / reference.digest
         if not folder.is_dir():

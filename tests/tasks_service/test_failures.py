@@ -7,6 +7,7 @@ from storage.database import DatabaseUnavailable
 from storage.objects import StoreUnavailable
 from tasks.errors import DiskFull, InputError, OutOfMemory, SplatflowError, TransientError
 from tasks.process.runner import StepDefect, StepKilled
+from tasks.service.archive import OutputLost
 from tasks.service.failures import INTERNAL, INTERNAL_MESSAGE, told
 from tasks.service.policy import worth_retrying
 
@@ -15,7 +16,7 @@ ALL = [
     for error in vars(tasks.errors).values()
     if isinstance(error, type) and issubclass(error, SplatflowError) and error is not SplatflowError
 ]
-OURS = [StoreUnavailable, DatabaseUnavailable, StepKilled]
+OURS = [StoreUnavailable, DatabaseUnavailable, StepKilled, OutputLost]
 
 
 class State:
@@ -61,6 +62,7 @@ def test_only_transient_errors_are_worth_a_retry(kind: type[SplatflowError]):
         (StoreUnavailable("x"), True),
         (DatabaseUnavailable("x"), True),
         (StepKilled("x"), True),
+        (OutputLost("x"), False),
         (OutOfMemory("x"), False),
         (DiskFull("x"), False),
         (StepDefect("x", ""), False),

@@ -17,9 +17,10 @@ from storage.database import Database, DatabaseUnavailable
 from storage.local import LocalStore
 from storage.objects import StoreUnavailable
 from storage.settings import Settings
-from tasks.errors import NotAVideo, TransientError
+from tasks.errors import NotAVideo
 from tasks.process.runner import StepKilled
 from tasks.service import archive
+from tasks.service.archive import OutputLost
 from tasks.service.run import JobRun
 from tests.support.databases import job_row
 from tests.tasks_service.steps import DONE
@@ -81,10 +82,10 @@ def test_what_is_not_what_was_stored_is_told_and_removed(job_run: JobRun, object
     whole = objects.get_bytes(reference.key)
     job_run.clean()
     objects.put_bytes(reference.key, whole[:-1] + b"!" if damage == "bytes" else whole + b"!")
-    with pytest.raises(TransientError, match="damaged"):
+    with pytest.raises(OutputLost, match="damaged"):
         archive.fetch(objects, reference, job_run.scratch("x.tar"))
     assert not job_run.stored(reference.objects), "whoever looks next makes it again"
-    with pytest.raises(TransientError, match="gone"):
+    with pytest.raises(OutputLost, match="gone"):
         archive.fetch(objects, reference, job_run.scratch("x.tar"))
     objects.put_bytes(reference.key, whole)
     archive.fetch(objects, replace(reference, sha256=""), job_run.scratch("x.tar"))  # kept by an older version
