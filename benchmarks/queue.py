@@ -39,7 +39,10 @@ from tests.support.postgres import running_postgres
 
 ACCOUNTS = 20
 SHORT = 100  # jobs of a short queue, to compare with
-HEADING = "| request | answered | p50 ms | p95 ms | p99 ms | longest ms | cores of the dispatcher | of the API |\n|---|---|---|---|---|---|---|---|"
+HEADING = (
+    "| request | answered | p50 ms | p95 ms | p99 ms | longest ms | cores of the dispatcher | of the API |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
 PLACES_SECONDS = 120.0
 SETTLE_SECONDS = 15.0
 CHUNK = 500

@@ -30,7 +30,7 @@ from storage.tables import (
 LONGEST_PAUSE_SECONDS = 30.0
 DEATH_PAUSE_SECONDS = 15.0  # before the second and later of several deaths in a row: what killed it may pass
 BULK = 250
-BREATH, LONGEST_BREATH_SECONDS = 2.0, 0.1  # pause after a part, by the time that it took
+BREATH, LONGEST_BREATH_SECONDS = 1.0, 0.05  # pause after a part, by the time that it took
 
 _PLACE = (
     update(Job)
