@@ -46,7 +46,10 @@ class BatchWatch:
                 continue
             known = runs.tagged(request.batch_tag(batch_id))
             states = [run.state for run in known.values() if not run.ended]
-            if any(state in WAITING for state in states) or (states and silence < STUCK_SECONDS):
+            if any(state in WAITING for state in states):
+                self._since[batch_id] = moment  # its patience begins when a worker has it
+                continue
+            if states and silence < STUCK_SECONDS:
                 continue
             run_id = runs.start_batch(batch_id, len(known) + 1)
             self._since[batch_id] = moment
