@@ -103,7 +103,10 @@ class BatchSpec(_Part):
     at_once: int = Field(default=1, ge=1, le=64, description="So many jobs at a time.")
     priority: Literal["interactive", "batch"] = BATCH
     hours: Annotated[str, AfterValidator(_hours)] | None = Field(
-        default=None, description="When jobs may begin; what has begun goes on.", examples=["22:00-06:00"]
+        default=None,
+        description="When jobs may begin; what has begun goes on.",
+        examples=["22:00-06:00"],
+        json_schema_extra={"anyOf": [{"type": "string", "pattern": opening.PATTERN}, {"type": "null"}]},
     )
     time_zone: Annotated[str, AfterValidator(_zone)] = Field(default="UTC", examples=["Europe/Berlin"])
     rule: Literal["better", "always", "never"] = Field(

@@ -50,6 +50,7 @@ OF_A_JOB = [
     "POST /api/v1/jobs/{job_id}/retry/",
     "GET /api/v1/jobs/{job_id}/events/",
 ]
+MAKES_BATCHES = "POST /api/v1/batches/"
 RUNS_OR_REMOVES = ("DELETE", "POST /api/v1/jobs/{job_id}/retry/")
 
 
@@ -131,6 +132,21 @@ def test_submits_that_make_jobs(api: Api, operations: dict[str, Any]) -> None:
     assert 201 in statuses
 
 
+def test_batches_of_any_kind(key: str, operations: dict[str, Any]) -> None:
+    """Only planned: a batch that is made would be at work while other tests are."""
+
+    @generated
+    @given(case=operations[MAKES_BATCHES].as_strategy(GenerationMode.POSITIVE))
+    def one(case: schemathesis.Case) -> None:
+        case.body = {**cast("dict[str, Any]", case.body), "dry_run": True}
+        response = case.call_and_validate(headers={"Authorization": f"Api-Key {key}"}, checks=CHECKS, timeout=20)
+        assert response.status_code in (200, 400)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        one()
+
+
 def test_everything_else_that_is_described(put: Callable[..., None], operations: dict[str, Any]) -> None:
-    for label in set(operations) - {*GENERAL, *OF_A_JOB}:
+    for label in set(operations) - {*GENERAL, *OF_A_JOB, MAKES_BATCHES}:
         put(label, GenerationMode.POSITIVE)
