@@ -109,6 +109,8 @@ def run(name: str, folder: DataFolder, inherited: Environment, arguments: tuple[
     if role.kept:
         _keep(folder, part, environ)
     else:
+        # Without the mark: a worker that starts on the same folder ends what is left of its group, and this is no part of it.
+        del environ[environment.GROUP_MARK]
         _become(folder, [*part.command, *arguments], environ)
 
 

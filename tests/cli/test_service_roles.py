@@ -91,6 +91,18 @@ def test_a_refusal_is_said_by_the_command(tmp_path: Path) -> None:
     assert "goes with `part deploy`" in done.stderr
 
 
+def test_a_worker_on_the_same_folder_does_not_take_other_parts_for_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: dict[str, dict[str, str]] = {}
+    monkeypatch.setattr(os, "execve", lambda _program, command, environ: became.update({command[2]: environ}))
+    for name, role in roles.ROLES.items():
+        if not role.kept:
+            roles.run(name, DataFolder(tmp_path), {**GIVEN, environment.GROUP_MARK: "of an outer group"})
+    assert {"api.main", "api.dispatcher", "uvicorn"} <= became.keys()
+    assert not [command for command, environ in became.items() if environment.GROUP_MARK in environ]
+
+
 def test_check_asks_the_part_that_runs_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = DataFolder(tmp_path)
     with ThreadingHTTPServer(("127.0.0.1", 0), Yes) as server:

@@ -37,6 +37,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         for part in ("api", "dispatcher"):
             front.start(part)
         gpu.start("worker")
+        cluster.host("prefect").start("housekeeping")
         wait_for(lambda: outside("GET", f"{cluster.url}/readyz").status_code == 200, 60, cluster.tails)
         yield cluster
     close_client()
