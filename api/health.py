@@ -51,7 +51,7 @@ class Health:
         except Exception as error:
             return f"The database can't be used ({type(error).__name__})."
         missing = SQLModel.metadata.tables.keys() - there
-        return "The database has no tables yet; run `splatflow migrate`." if missing else OK
+        return "The database has no tables yet; run `splatflow part migrate`." if missing else OK
 
     def _check_objects(self) -> str:
         try:

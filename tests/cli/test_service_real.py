@@ -76,6 +76,18 @@ def test_prefect_has_the_pools_queues_and_deployments(group: Group, http: httpx.
 
 
 @pytest.mark.service
+def test_scheduled_runs_are_made(group: Group, http: httpx.Client) -> None:
+    """Prefect's scheduler makes runs ahead of their time; with some versions of its parts it only fails, in its log."""
+    body = {"deployments": {"name": {"any_": ["maintain"]}}, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+
+    def scheduled() -> bool:
+        found = http.post(f"{group.prefect_url}/api/flow_runs/filter", json=body).raise_for_status().json()
+        return any(run["auto_scheduled"] for run in found)
+
+    wait_until(scheduled, 90)
+
+
+@pytest.mark.service
 def test_prefects_pages_are_there_and_ask_nobody_outside(group: Group, http: httpx.Client) -> None:
     page = http.get(f"{group.prefect_url}/").raise_for_status()
     assert page.headers["content-type"].startswith("text/html")

@@ -14,7 +14,7 @@ from tests.contract.clip import demo_clip
 from tests.support.group import Group, shared_group
 from tests.web.conftest import Opened, Watched
 from tests.web.made import psnr_db, render
-from tests.web.test_picture import LEAST_DB, open_viewer, seen_from
+from tests.web.test_picture import LEAST_DB, open_viewer, seen_from, settle
 from tests.web.test_scene import camera_of, same_view
 
 STEPS, MAX_GAUSSIANS, FRAMES = 150, 5000, 16
@@ -97,7 +97,7 @@ def test_from_the_key_to_the_deleted_scene(
     page.keyboard.down("w")
     page.wait_for_timeout(300)
     page.keyboard.up("w")
-    page.evaluate("window.splatflow.settled()")
+    settle(page)
     flown = camera_of(page)
     assert not same_view(flown, start)
     page.get_by_role("button", name="Orbit").click()
@@ -105,7 +105,7 @@ def test_from_the_key_to_the_deleted_scene(
     page.mouse.down()
     page.mouse.move(560, 360, steps=3)
     page.mouse.up()
-    page.evaluate("window.splatflow.settled()")
+    settle(page)
     turned = camera_of(page)
     assert not same_view(turned, flown)
 

@@ -21,6 +21,18 @@ CAPTURE = """async () => {
 }"""
 
 
+SETTLE_MS = 60_000
+SETTLED = f"""() => Promise.race([
+  window.splatflow.settled(),
+  new Promise((_, fail) => setTimeout(() => fail(new Error("the picture did not settle")), {SETTLE_MS})),
+])"""
+
+
+def settle(page: Page) -> None:
+    """Waits until the picture of now is sorted and drawn."""
+    page.evaluate(SETTLED)
+
+
 def captured(page: Page) -> np.ndarray:
     """The canvas (H, W, 3)."""
     png = base64.b64decode(page.evaluate(CAPTURE))
@@ -29,7 +41,8 @@ def captured(page: Page) -> np.ndarray:
 
 def seen_from(page: Page, view: int) -> np.ndarray:
     """The canvas (H, W, 3) from a held-out camera."""
-    page.evaluate("async (view) => { await window.splatflow.showView(view); await window.splatflow.settled(); }", view)
+    page.evaluate("(view) => window.splatflow.showView(view)", view)
+    settle(page)
     return captured(page)
 
 
@@ -64,12 +77,12 @@ def test_held_out_cameras_see_what_our_renderer_sees(
 def test_a_still_page_draws_nothing(served: Served, made: MadeScene, opened: Opened) -> None:
     job = finished_scene(served, made, public=True)
     page = open_viewer(opened, f"{served.url}/scenes/{job}", viewport={"width": WIDTH, "height": HEIGHT})
-    page.evaluate("window.splatflow.settled()")
+    settle(page)
     before = page.evaluate("window.splatflow.renderedFrames()")
     page.wait_for_timeout(1500)
     assert page.evaluate("window.splatflow.renderedFrames()") == before
     camera = page.evaluate("window.splatflow.camera()")
     camera["position"]["x"] += 0.1
     page.evaluate("(camera) => window.splatflow.setCamera(camera)", camera)
-    page.evaluate("window.splatflow.settled()")
+    settle(page)
     assert page.evaluate("window.splatflow.renderedFrames()") > before

@@ -16,7 +16,7 @@ from cli.demo import demo_cameras, demo_scene
 from tests.web.conftest import Opened, Watched, finished_scene
 from tests.web.made import HEIGHT, VIEWS, WIDTH, MadeScene, depth_map, picture
 from tests.web.served import Served
-from tests.web.test_picture import open_viewer
+from tests.web.test_picture import open_viewer, settle
 
 NEAR = 1e-6
 
@@ -65,7 +65,7 @@ def test_it_opens_as_the_job_says_and_walks_both_ways(
     page.mouse.down()
     page.mouse.move(600, 320, steps=4)
     page.mouse.up()
-    page.evaluate("window.splatflow.settled()")
+    settle(page)
     turned = camera_of(page)
     assert np.linalg.norm(vector(turned["position"]) - vector(start["position"])) > 0.1
     assert np.abs(vector(turned["lookAt"]) - vector(start["lookAt"])).max() < 1e-3  # it turned about the same point
@@ -78,7 +78,7 @@ def test_it_opens_as_the_job_says_and_walks_both_ways(
     page.keyboard.down("w")
     page.wait_for_timeout(400)
     page.keyboard.up("w")
-    page.evaluate("window.splatflow.settled()")
+    settle(page)
     moved = camera_of(page)
     step = vector(moved["position"]) - vector(flying["position"])
     ahead = vector(flying["lookAt"]) - vector(flying["position"])
@@ -86,7 +86,7 @@ def test_it_opens_as_the_job_says_and_walks_both_ways(
     assert step @ ahead / np.linalg.norm(step) / np.linalg.norm(ahead) > 0.99
 
     page.get_by_role("button", name="Reset the view").click()
-    page.evaluate("window.splatflow.settled()")
+    settle(page)
     assert same_view(camera_of(page), made.camera)
 
 
@@ -99,7 +99,7 @@ def test_a_saved_view_is_found_again(served: Served, made: MadeScene, opened: Op
     camera["position"]["x"] += 0.123456789
     camera["up"] = {"x": 0.1, "y": 0.99, "z": 0.05}
     page.evaluate("(camera) => window.splatflow.setCamera(camera)", camera)
-    page.evaluate("window.splatflow.settled()")
+    settle(page)
     left = camera_of(page)
     page.get_by_role("button", name="Save this view").click()
     page.get_by_text("Saved.").wait_for()
@@ -120,7 +120,7 @@ def test_a_length_on_the_floor_is_right(
     job = finished_scene(served, made, public=True, scale=scale)
     page = open_viewer(opened, f"{served.url}/scenes/{job}", viewport={"width": 2 * WIDTH, "height": 2 * HEIGHT})
     page.evaluate("window.splatflow.showView(0)")
-    page.evaluate("window.splatflow.settled()")
+    settle(page)
     cameras = demo_cameras(VIEWS, width=WIDTH, height=HEIGHT)
     a, b = floor_pixels(cameras.viewmats[0], cameras.Ks[0])
     page.get_by_role("button", name="Measure", exact=True).click()
@@ -168,7 +168,7 @@ def test_photos_are_laid_over_the_scene(served: Served, made: MadeScene, opened:
     line.press("ArrowRight")
     assert line.get_attribute("aria-valuenow") == "52"
     page.get_by_role("button", name="Next view").click()
-    page.evaluate("window.splatflow.settled()")
+    settle(page)
     page.screenshot(path=screenshots / "compare.png")
     expect(page.get_by_label("Held-out view")).to_have_value("1")
     page.get_by_role("button", name="End comparing").click()

@@ -25,6 +25,7 @@ import { isAntialiased } from "./spzHeader";
 const MOST_PIXEL_RATIO = 2;
 const MOST_PRECISE = 1_500_000; // splats: beyond this, the memory of smaller devices decides
 const LONGEST_STEP_SECONDS = 0.1;
+const LOOK_AGAIN_MS = 100;
 
 export interface ViewerOptions {
   /** What the picture fills; gets the pointer's events. */
@@ -289,7 +290,12 @@ export class Viewer {
       return this.request();
     }
     const { sorting, sortDirty, display, current } = this.spark;
-    if (this.frame !== 0 || sorting || sortDirty || display !== current) return;
+    if (this.frame !== 0) return;
+    if (sorting || sortDirty || display !== current) {
+      // Spark says when it is done, unless it had said so before this picture: who waits must not depend on that.
+      if (this.waiting.length > 0) setTimeout(() => this.request(), LOOK_AGAIN_MS);
+      return;
+    }
     for (const resolve of this.waiting.splice(0)) resolve();
   }
 
