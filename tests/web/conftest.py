@@ -106,7 +106,7 @@ def opened(browser: Browser, watched: Watched) -> Iterator[Opened]:
 
     def open_page(url: str | None = None, *, context: BrowserContext | None = None, **options: Any) -> Page:
         if context is None:
-            context = browser.new_context(**{"viewport": {"width": 960, "height": 600}, **options})
+            context = browser.new_context(**{"viewport": {"width": 640, "height": 400}, **options})
             context.set_default_timeout(PATIENCE_MS)
             contexts.append(context)
         page = watched.watch(context.new_page())

@@ -46,7 +46,7 @@ def clip(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def page(opened: Opened) -> Page:
-    return opened(viewport={"width": 1100, "height": 760})
+    return opened(viewport={"width": 640, "height": 480})
 
 
 @pytest.mark.service
@@ -101,9 +101,9 @@ def test_from_the_key_to_the_deleted_scene(
     flown = camera_of(page)
     assert not same_view(flown, start)
     page.get_by_role("button", name="Orbit").click()
-    page.mouse.move(500, 350)
+    page.mouse.move(320, 200)
     page.mouse.down()
-    page.mouse.move(560, 360, steps=3)
+    page.mouse.move(370, 208, steps=3)
     page.mouse.up()
     settle(page)
     turned = camera_of(page)
@@ -121,8 +121,8 @@ def test_from_the_key_to_the_deleted_scene(
 
     # Measure something.
     page.get_by_role("button", name="Measure", exact=True).click()
-    page.mouse.click(520, 330)
-    page.mouse.click(600, 400)
+    page.mouse.click(300, 220)
+    page.mouse.click(360, 280)
     expect(page.locator("[data-length]")).to_contain_text("units")
     page.keyboard.press("Escape")
 

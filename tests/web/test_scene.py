@@ -61,9 +61,9 @@ def test_it_opens_as_the_job_says_and_walks_both_ways(
     assert same_view(start, made.camera)
     page.screenshot(path=screenshots / "scene.png")
 
-    page.mouse.move(480, 300)
+    page.mouse.move(320, 200)
     page.mouse.down()
-    page.mouse.move(600, 320, steps=4)
+    page.mouse.move(400, 215, steps=4)
     page.mouse.up()
     settle(page)
     turned = camera_of(page)

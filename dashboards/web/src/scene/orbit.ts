@@ -4,7 +4,8 @@ import type { Pose } from "./camera";
 import { type Controls, FAST, MOVE_PER_SECOND, TURN_PER_SECOND } from "./controls";
 import type { Wish } from "./keys";
 
-const STILL = 1e-5; // radians, and parts of the scene's reach, a picture
+const STILL = 2e-4; // radians, and parts of the scene's reach, a picture: a fifth of a pixel
+const DAMPING = 0.12; // of a sixtieth of a second
 
 /** Turning about a point: three's controls for mouse and touch, keys and gamepad besides. */
 export class Orbit implements Controls {
@@ -27,7 +28,7 @@ export class Orbit implements Controls {
     this.controls.minDistance = 1e-3 * reach;
     this.controls.maxDistance = 100 * reach;
     this.controls.enableDamping = !calm;
-    this.controls.dampingFactor = 0.12;
+    this.controls.dampingFactor = DAMPING;
     this.controls.update();
     this.controls.connect(element);
     for (const event of ["change", "start"] as const)
@@ -51,6 +52,8 @@ export class Orbit implements Controls {
     if (wished) this.follow(seconds, wish);
     // Three's own answer can be "yes" for ever: at the nearest distance the radius is rounded to and fro.
     this.updating = true;
+    // Three damps by the picture; a slow machine would drift on for a minute.
+    this.controls.dampingFactor = 1 - (1 - DAMPING) ** (60 * seconds);
     this.controls.update(seconds);
     this.updating = false;
     return place.distanceTo(position) > STILL * this.reach || look.angleTo(quaternion) > STILL;
