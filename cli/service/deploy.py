@@ -225,7 +225,6 @@ def _body(deployment: dict[str, Any], flow_id: str, job_variables: dict[str, Any
         "work_pool_name": deployment["pool"],
         "work_queue_name": deployment["queue"],
         "parameter_openapi_schema": schema(deployment["parameters"], optional=deployment.get("optional", False)),
-        "parameters": deployment.get("values", {}),
         "enforce_parameter_schema": True,
         "tags": [],
         "job_variables": job_variables,
@@ -234,7 +233,13 @@ def _body(deployment: dict[str, Any], flow_id: str, job_variables: dict[str, Any
 
 
 def _schedule(deployment: dict[str, Any]) -> dict[str, Any]:
-    return {"schedule": {"cron": deployment["cron"], "timezone": "UTC"}, "active": deployment.get("active", True)}
+    return {
+        "schedule": {"cron": deployment["cron"], "timezone": "UTC"},
+        "active": deployment.get("active", True),
+        "parameters": deployment.get(
+            "values", {}
+        ),  # of the schedule alone: other runs get what they are asked for with
+    }
 
 
 def main() -> None:

@@ -30,8 +30,7 @@ def test_a_schedule_that_was_switched_on_stays_on(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(deploy, "insist", server)
     deploy.deploy("http://x", deploy.of_workers())
     made = server.deployments["reprocess"]
-    assert made["parameters"] == {"not_pipeline": ["current"]}
-    assert [one["active"] for one in made["schedules"]] == [False]
+    assert [(one["active"], one["parameters"]) for one in made["schedules"]] == [(False, {"not_pipeline": ["current"]})]
     made["schedules"][0] |= {"active": True, "schedule": {"cron": "30 1 * * *", "timezone": "Europe/Berlin"}}
     made["parameters"] = {"rule": "never"}
     deploy.deploy("http://x", deploy.of_workers())
