@@ -172,6 +172,8 @@ def test_photos_are_laid_over_the_scene(served: Served, made: MadeScene, opened:
     page.screenshot(path=screenshots / "compare.png")
     expect(page.get_by_label("Held-out view")).to_have_value("1")
     page.get_by_role("button", name="End comparing").click()
+    page.get_by_role("button", name="Reset the view").wait_for()  # the toolbar is back
+    settle(page)
     assert same_view(camera_of(page), before)
 
 

@@ -55,12 +55,25 @@ export class Orbit implements Controls {
     // Three damps by the picture; a slow machine would drift on for a minute.
     this.controls.dampingFactor = 1 - (1 - DAMPING) ** (60 * seconds);
     this.controls.update(seconds);
+    const moving = place.distanceTo(position) > STILL * this.reach || look.angleTo(quaternion) > STILL;
+    if (!moving && !wished) this.rest(place, look);
     this.updating = false;
-    return place.distanceTo(position) > STILL * this.reach || look.angleTo(quaternion) > STILL;
+    return moving;
   }
 
   dispose(): void {
     this.controls.dispose();
+  }
+
+  /** Ends the drift for good: what is left of it would change the camera, and so the picture, for thousands of pictures more. */
+  private rest(place: THREE.Vector3, look: THREE.Quaternion): void {
+    const damped = this.controls.enableDamping;
+    this.controls.enableDamping = false;
+    this.controls.update(); // forgets what is left
+    this.controls.enableDamping = damped;
+    this.camera.position.copy(place);
+    this.camera.quaternion.copy(look);
+    this.camera.updateMatrixWorld();
   }
 
   private follow(seconds: number, { move, turn, fast }: Wish): void {
