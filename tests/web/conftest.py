@@ -38,7 +38,9 @@ class Watched:
 
     def watch(self, page: Page) -> Page:
         """The page itself."""
-        page.on("console", lambda message: self._console(message.type, message.text))
+        page.on(
+            "console", lambda message: self._console(message.type, f"{message.text} {message.location.get('url', '')}")
+        )
         page.on("pageerror", lambda error: self.found.append(f"exception: {error}"))
         page.on("request", lambda request: self._request(request.url))
         return page

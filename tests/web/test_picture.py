@@ -78,6 +78,7 @@ def test_a_still_page_draws_nothing(served: Served, made: MadeScene, opened: Ope
     job = finished_scene(served, made, public=True)
     page = open_viewer(opened, f"{served.url}/scenes/{job}", viewport={"width": WIDTH, "height": HEIGHT})
     settle(page)
+    page.wait_for_timeout(700)  # the toolbar came with the scene, and may have made room for itself
     before = page.evaluate("window.splatflow.renderedFrames()")
     page.wait_for_timeout(1500)
     assert page.evaluate("window.splatflow.renderedFrames()") == before
