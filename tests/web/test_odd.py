@@ -99,7 +99,8 @@ def test_a_scene_that_is_deleted_or_made_private_while_it_is_open(
         expect(page.locator("canvas")).to_have_count(0)
 
 
-def test_a_job_that_is_deleted_elsewhere_leaves_the_list(served: Served, opened: Opened) -> None:
+def test_a_job_that_is_deleted_elsewhere_leaves_the_list(served: Served, opened: Opened, watched: Watched) -> None:
+    watched.expected.add("404")  # its picture may be asked for at this very moment
     job = served.submit(title="Soon gone")["job_id"]
     page = open_jobs(opened, served)
     card = page.locator(f"[data-job-id='{job}']")
