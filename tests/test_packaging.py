@@ -42,7 +42,9 @@ def test_the_wheel_holds_all_that_runs(wheel: zipfile.ZipFile) -> None:
         str(path.relative_to(ROOT))
         for room in ROOMS
         for path in (ROOT / room).rglob("*")
-        if path.is_file() and not {"__pycache__", "csrc", "web"} & set(path.parts) and path.suffix not in (".pyc", ".so")
+        if path.is_file()
+        and not {"__pycache__", "csrc", "web"} & set(path.parts)
+        and path.suffix not in (".pyc", ".so")
     }
     web = ROOT / "dashboards" / "web"
     assert (web / "dist" / "scene.html").is_file(), "the pages are not built: make setup"
