@@ -17,8 +17,7 @@ from tests.web.served import Served
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 PATIENCE_MS = 20_000
-# Where CI keeps pictures of the pages; a temporary folder elsewhere.
-SHOTS = "SPLATFLOW_SCREENSHOTS"
+SHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"  # of the pages, to look at after a run
 
 
 @dataclass
@@ -86,11 +85,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="session")
-def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def screenshots() -> Path:
     """Where pictures of the pages are kept."""
-    folder = Path(os.environ[SHOTS]) if os.environ.get(SHOTS) else tmp_path_factory.mktemp("screenshots")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    return SHOTS
 
 
 Opened = Callable[..., Page]
