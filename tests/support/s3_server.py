@@ -50,7 +50,9 @@ def running_s3(folder: Path) -> Iterator[S3Server]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     access_key, secret_key = f"AK{secrets.token_hex(8)}", secrets.token_hex(20)
-    command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--config", os.devnull, str(folder)]
+    # CORS for the tests of the pages, which fetch from it in a browser.
+    options = ["--allow-origin", "*", "--config", os.devnull]
+    command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}", *options, str(folder)]
     # The keys go by the environment: other users see the arguments of a process.
     environment = {**os.environ, "RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'}
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
