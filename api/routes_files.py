@@ -13,6 +13,7 @@ from starlette.responses import Response
 from api import errors
 from api.answers import FileUrlAnswer
 from api.auth import require
+from api.file_urls import output_url, preview_url
 from api.job_query import flag
 from api.json_response import JsonResponse
 from api.limits import READ
@@ -54,17 +55,10 @@ async def download(request: Request, job_id: JobId, file_type: FileType) -> Resp
     def target(service: Service, job: Any, base: str) -> str:
         if file_type not in naming.FILES:
             raise errors.bad_value(BAD_KIND, "file_type")
-        file = job.files.get(file_type) if job.state == FINISHED else None
-        if file is None:
+        if job.state != FINISHED or file_type not in job.files:
             raise errors.ApiError(404, "file_not_available", f"{_spoken(file_type)} file not available for this job")
-        name, content_type = naming.FILES[file_type]
-        return service.objects.signed_get(
-            file["key"],
-            seconds=service.settings.download_url_seconds,
-            base_url=base,
-            file_name=naming.download_name(job.title, name),
-            content_type=content_type,
-        )
+        name, _ = naming.FILES[file_type]
+        return output_url(service, job, file_type, base, save_as=naming.download_name(job.title, name))
 
     return await _answer(request, job_id, target)
 
@@ -78,18 +72,7 @@ async def download(request: Request, job_id: JobId, file_type: FileType) -> Resp
 )
 async def preview(request: Request, job_id: JobId) -> Response:
     """Get the URL of the latest preview image, as a redirect. Who asks for a body is told null when there is none yet."""
-
-    def target(service: Service, job: Any, base: str) -> str | None:
-        if job.preview_key is None:
-            return None
-        return service.objects.signed_get(
-            job.preview_key,
-            seconds=service.settings.download_url_seconds,
-            base_url=base,
-            content_type="image/jpeg",
-        )
-
-    return await _answer(request, job_id, target)
+    return await _answer(request, job_id, preview_url)
 
 
 async def _answer(request: Request, job_id: str, target: Callable[[Service, Any, str], str | None]) -> Response:

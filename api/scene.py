@@ -4,8 +4,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from api import present
+from api.file_urls import output_url, preview_url
 from api.service import Service
-from storage import naming
 from storage.tables import FAILED, FINISHED, LOST
 
 SHOWN_FILES = ("spz", "ply", "mp4", "poster", "views")
@@ -44,35 +44,14 @@ def scene(service: Service, job: Any, *, query: dict[str, str], base: str) -> di
         "scale_uncertainty": scale.get("relative_uncertainty"),
         "quality": {name: (job.quality or {}).get(name) for name in QUALITY},
         "files": {
-            kind: {"url": _file_url(service, job, kind, base), "bytes": job.files[kind].get("bytes", 0)}
+            kind: {"url": output_url(service, job, kind, base), "bytes": job.files[kind].get("bytes", 0)}
             for kind in SHOWN_FILES
             if finished and kind in job.files
         },
-        "preview_url": _preview_url(service, job, base),
+        "preview_url": preview_url(service, job, base),
         "files_expire_seconds": service.settings.download_url_seconds,
         "data_url": f"{page}/data{tail}",
         "events_url": f"{page}/events{tail}",
         "page_url": f"{base}{page}{tail}",
         "link_expires": int(query["expires"]) if query else None,
     }
-
-
-def _file_url(service: Service, job: Any, kind: str, base: str) -> str:
-    _, content_type = naming.FILES[kind]
-    return service.objects.signed_get(
-        job.files[kind]["key"],
-        seconds=service.settings.download_url_seconds,
-        base_url=base,
-        content_type=content_type,
-    )
-
-
-def _preview_url(service: Service, job: Any, base: str) -> str | None:
-    if job.preview_key is None:
-        return None
-    return service.objects.signed_get(
-        job.preview_key,
-        seconds=service.settings.download_url_seconds,
-        base_url=base,
-        content_type="image/jpeg",
-    )

@@ -174,6 +174,6 @@ def test_metrics_count_by_route_and_state(site):
 def test_ready_says_what_to_do_about_an_empty_database(tmp_path, site):
     health = Health(Database(f"sqlite:///{tmp_path / 'new.db'}"), site.store, prefect_url="http://127.0.0.1:1/api")
     parts = health.parts()
-    assert parts["database"] == "The database has no tables yet; run `splatflow migrate`."
+    assert parts["database"] == "The database has no tables yet; run `splatflow part migrate`."
     assert parts["prefect"] == "Prefect can't be reached (ConnectError)."
     assert health.parts() is parts
