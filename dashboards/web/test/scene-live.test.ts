@@ -38,6 +38,16 @@ function heard(first = scene()) {
   return { log, stop };
 }
 
+/** What of a document the page's visibility needs. */
+class Page extends EventTarget {
+  hidden = false;
+  show(shown: boolean) {
+    this.hidden = !shown;
+    this.dispatchEvent(new Event("visibilitychange"));
+  }
+}
+let page = new Page();
+
 const answers: (() => Promise<Response>)[] = [];
 const answer = (response: Response) => answers.push(async () => response);
 
@@ -47,6 +57,8 @@ beforeEach(() => {
   answers.length = 0;
   vi.stubGlobal("EventSource", Stream);
   vi.stubGlobal("window", globalThis);
+  page = new Page();
+  vi.stubGlobal("document", page);
   vi.stubGlobal("fetch", () => answers.shift()!());
 });
 afterEach(() => {
@@ -61,6 +73,23 @@ describe("following a scene", () => {
     Stream.all[0]!.tell("gone", {});
     expect(log.filter((line) => line !== "here")).toEqual(["scene b", "end gone"]);
     expect(Stream.all[0]!.readyState).toBe(Stream.CLOSED);
+  });
+
+  it("holds no connection while nobody looks, and catches up", async () => {
+    const { log, stop } = heard();
+    page.show(false);
+    expect(Stream.all[0]!.readyState).toBe(Stream.CLOSED);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(log.filter((line) => line !== "here")).toEqual([]);
+    answer(new Response(JSON.stringify(scene({ title: "meanwhile" }))));
+    page.show(true);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(log.filter((line) => line !== "here")).toEqual(["scene meanwhile"]);
+    expect(Stream.all).toHaveLength(2);
+    stop();
+    page.show(false);
+    page.show(true);
+    expect(Stream.all).toHaveLength(2);
   });
 
   it("tells a link that ended from a scene that is gone", () => {

@@ -54,7 +54,7 @@ export function follow(first: SceneData, listener: Listener): () => void {
   function later(): void {
     source?.close();
     clearTimeout(timer);
-    if (!stopped) timer = window.setTimeout(() => void ask(), wait);
+    if (!stopped && !document.hidden) timer = window.setTimeout(() => void ask(), wait);
     wait = Math.min(LONGEST_WAIT_MS, 2 * wait);
   }
 
@@ -71,7 +71,17 @@ export function follow(first: SceneData, listener: Listener): () => void {
     if (response.status === 403) return finish("expired");
     if (!response.ok) return later();
     listener.scene((await response.json()) as SceneData);
-    if (!stopped) connect();
+    if (!stopped && !document.hidden) connect();
+  }
+
+  /** Browsers open six connections to a host (HTTP/1.1): a page that nobody looks at holds none, and asks when it is looked at again. */
+  function look(): void {
+    clearTimeout(timer);
+    if (document.hidden) {
+      source?.close();
+      clearTimeout(awayTimer);
+      awayTimer = 0;
+    } else if (source === null || source.readyState === EventSource.CLOSED) void ask();
   }
 
   function finish(end: SceneEnd): void {
@@ -85,8 +95,10 @@ export function follow(first: SceneData, listener: Listener): () => void {
     source?.close();
     clearTimeout(timer);
     clearTimeout(awayTimer);
+    document.removeEventListener("visibilitychange", look);
   }
 
-  connect();
+  document.addEventListener("visibilitychange", look);
+  if (!document.hidden) connect();
   return stop;
 }
