@@ -203,8 +203,8 @@ def show(group: GroupState, key: str | None, *, as_json: bool) -> None:
         found = {"url": group.url, "prefect_url": group.prefect_url, "data": group.data}
         print(json.dumps({**found, "key": key} if key else found), flush=True)
         return
-    print(f"pages        {group.url}/")
     print(f"API          {group.url}/api/v1/")
+    print(f"pages        {group.url}/")
     print(f"docs         {group.url}/docs")
     print(f"Prefect      {group.prefect_url}")
     print(f"data, logs   {group.data}")
