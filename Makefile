@@ -63,6 +63,7 @@ campaign: setup
 	for what in step quick long; do $(BIN)/python -m benchmarks.train_cpu $$what || exit 1; done
 	$(BIN)/python -m benchmarks.sfm fox stone_sign gopro_max_walk banana
 	$(BIN)/python -m benchmarks.load group ../shared/data/fox/video.mp4
+	for what in scrape queue overlap checkpoint memory; do $(BIN)/python -m benchmarks.$$what || exit 1; done
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis

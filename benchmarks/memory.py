@@ -1,6 +1,6 @@
 """Peak memory of a training by Gaussians and pictures, and what a checkpoint of it weighs: the figures behind `tasks.train.memory`.
 
-    python benchmarks/memory.py [--gaussians N,N] [--views N,N] [--sides PX,PX]
+    python -m benchmarks.memory [--gaussians N,N] [--views N,N] [--sides PX,PX]
 
 Each row is a training of a few steps in a process of its own, on points and pictures made at random, so every Gaussian is seen; all
 degrees of the harmonics are in use from the second step on. "Estimate" is `tasks.train.memory.peak_bytes`.
