@@ -8,6 +8,7 @@ import {
   optionsText,
   progressOf,
   qualityText,
+  reprocessingText,
   statusText,
 } from "../src/jobs/jobText";
 import { query, reconciled } from "../src/jobs/listing";
@@ -129,6 +130,15 @@ describe("a job in words", () => {
     );
     expect(qualityText(job({ quality: { psnr_db: null } }))).toBeNull();
     expect(qualityText(job())).toBeNull();
+  });
+
+  it("says that a better result is being made", () => {
+    expect(reprocessingText(job())).toBeNull();
+    expect(reprocessingText(job({ reprocessing: { state: "queued", percent: null } }))).toContain("waiting");
+    expect(reprocessingText(job({ reprocessing: { state: "running", percent: 40 } }))).toBe(
+      "Being made again: 40 %",
+    );
+    expect(optionsText(job({ priority: "batch" }))).toContain("when nothing else waits");
   });
 
   it("offers every file, also of kinds that it doesn't know", () => {

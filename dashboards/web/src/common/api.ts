@@ -51,6 +51,10 @@ export interface JobDetail {
   finished_at: string | null;
   viewer_url: string | null;
   run_url?: string | null;
+  /** Which jobs go first: this one's class. Other deployments of the API have none. */
+  priority?: "interactive" | "batch";
+  /** A better result is being tried for; the one that is there stays meanwhile. */
+  reprocessing?: { state: string; percent: number | null } | null;
 }
 
 /** An answer that isn't the wished one. `status` 0: no answer came at all. */

@@ -2,7 +2,16 @@ import type { JobDetail } from "../common/api";
 import { cancel, retry } from "./actions";
 import { Downloads } from "./Downloads";
 import { JobTitle } from "./JobTitle";
-import { dateText, kindOf, optionsText, progressOf, qualityText, statusText, timeLeft } from "./jobText";
+import {
+  dateText,
+  kindOf,
+  optionsText,
+  progressOf,
+  qualityText,
+  statusText,
+  timeLeft,
+  reprocessingText,
+} from "./jobText";
 import { Progress } from "./Progress";
 import { busy, dialog, notes, readOnly } from "./state";
 import { Thumbnail } from "./Thumbnail";
@@ -11,6 +20,7 @@ export function JobCard(props: { job: JobDetail }) {
   const { job } = props;
   const titleId = `title-of-${job.job_id}`;
   const quality = qualityText(job);
+  const again = reprocessingText(job);
   return (
     <li class="card job" data-job-id={job.job_id} data-kind={kindOf(job)}>
       <article aria-labelledby={titleId}>
@@ -25,6 +35,7 @@ export function JobCard(props: { job: JobDetail }) {
             {job.public ? "public" : "private"}
           </p>
           {quality !== null && <p class="facts quality">{quality}</p>}
+          {again !== null && <p class="facts">{again}</p>}
           <p class="facts">{optionsText(job)}</p>
           <Warnings job={job} />
           <p class="error" role="alert">

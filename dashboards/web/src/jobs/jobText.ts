@@ -23,6 +23,7 @@ const STEPS: Record<string, string> = {
   scale: "measuring the tags",
   train: "training",
   mesh: "making the mesh",
+  turntable: "filming the turntable",
   export: "writing the files",
 };
 
@@ -82,8 +83,17 @@ export function optionsText(job: JobDetail): string {
     ...(job.turntable ? ["turntable"] : []),
     ...(job.apriltag_size_mm === null ? [] : [`tags of ${job.apriltag_size_mm} mm`]),
     ...(job.camera_type === null ? [] : [`${job.camera_type} view`]),
+    ...(job.priority === "batch" ? ["when nothing else waits"] : []),
   ];
   return parts.join(" · ");
+}
+
+/** That a better result is being made; null when none is. */
+export function reprocessingText(job: JobDetail): string | null {
+  const now = job.reprocessing;
+  if (!now) return null;
+  if (now.state === "queued") return "To be made again, waiting";
+  return now.percent === null ? "Being made again" : `Being made again: ${now.percent} %`;
 }
 
 export function qualityText(job: JobDetail): string | null {
