@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -19,8 +20,9 @@ from storage.objects import StoreUnavailable
 from storage.settings import Settings
 from tasks.errors import NotAVideo
 from tasks.process.runner import StepKilled
-from tasks.service import archive
+from tasks.service import archive, run
 from tasks.service.archive import OutputLost
+from tasks.service.patience import patiently
 from tasks.service.run import JobRun
 from tests.support.databases import job_row
 from tests.tasks_service.steps import DONE
@@ -29,8 +31,8 @@ KEY = "d" * 64
 STEPS = "tests.tasks_service.steps"
 
 
-def make(run: JobRun, function: str, **arguments: object):
-    return run.make("train", KEY, f"{STEPS}:{function}", lambda out: {"out": out, **arguments})
+def make(job_run: JobRun, function: str, **arguments: object):
+    return job_run.make("train", KEY, f"{STEPS}:{function}", lambda out: {"out": out, **arguments})
 
 
 def test_a_step_is_stored_with_what_is_worth_keeping(job_run: JobRun, objects: LocalStore, service_settings: Settings):
@@ -105,6 +107,7 @@ def test_a_step_that_could_not_be_stored_is_not_made_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(objects, "put_file", away)
+        patch.setattr(run, "patiently", partial(patiently, seconds=1.5))  # not two minutes
         with pytest.raises(StoreUnavailable):
             make(job_run, "good")
     reference = make(job_run, "silent", pid_file=None)  # it would never end
