@@ -86,7 +86,7 @@ class Job(SQLModel, table=True):
     """
 
     __table_args__ = (
-        Index("ix_job_account_created", "account_id", "deleted_at", "created_at", "id"),
+        Index("ix_job_account_created", "account_id", "deleted_at", "reprocess_of", "created_at", "id"),
         Index("ix_job_state", "state", "deleted_at", "queued_at"),  # all that is asked for when jobs are counted
     )
 
