@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from api import errors, pages
 from api.json_response import JsonResponse
+from api.routes_events import COMMENT, COMMENT_SECONDS
 from api.routing import base_url, job_id_of
 from api.scene import scene
 from api.service import Service, service_of
@@ -23,8 +24,6 @@ from tasks.errors import TransientError
 
 router = APIRouter(include_in_schema=False)
 
-COMMENT_SECONDS = 15.0
-COMMENT = b": still here\n\n"
 GONE = b"event: gone\ndata: {}\n\n"
 UNAVAILABLE, EXPIRED = "unavailable", "expired"
 REFUSALS = {
@@ -71,9 +70,8 @@ async def scene_page_slashed(request: Request, job_id: str) -> Response:
 async def scene_page(request: Request, job_id: str) -> Response:
     """A scene to walk around in, or how far it is."""
     service, base = service_of(request), base_url(request)
-    service.limiter.count_page(_address(request))
     embed = request.query_params.get("embed") == "1"
-    visit = await service.look(lambda: _visit(service, request, job_id))
+    visit = await _arrive(service, request, job_id)
     data: dict[str, Any] = {"embed": embed, "state": visit.refusal, "scene": None}
     title = "splatflow"
     if visit.job is not None:
@@ -89,8 +87,7 @@ async def scene_page(request: Request, job_id: str) -> Response:
 async def scene_data(request: Request, job_id: str) -> Response:
     """The page's data anew: signed URLs in it end after a while."""
     service, base = service_of(request), base_url(request)
-    service.limiter.count_page(_address(request))
-    visit = await service.look(lambda: _visit(service, request, job_id))
+    visit = await _arrive(service, request, job_id)
     if visit.refusal is not None:
         raise errors.ApiError(*REFUSALS[visit.refusal])
     return JsonResponse(await service.look(lambda: scene(service, visit.job, query=visit.query, base=base)))
@@ -100,8 +97,7 @@ async def scene_data(request: Request, job_id: str) -> Response:
 async def scene_events(request: Request, job_id: str) -> Response:
     """`event: scene` with the page's data at every change, `event: gone` when it can't be looked at any more."""
     service, base = service_of(request), base_url(request)
-    service.limiter.count_page(_address(request))
-    visit = await service.look(lambda: _visit(service, request, job_id))
+    visit = await _arrive(service, request, job_id)
     if visit.refusal is not None:
         raise errors.ApiError(*REFUSALS[visit.refusal])
     if trace_of(request.scope).head:
@@ -131,6 +127,12 @@ async def _stream(service: Service, request: Request, visit: Visit, job_id: str,
                 await asyncio.sleep(1)
 
 
+async def _arrive(service: Service, request: Request, job_id: str) -> Visit:
+    """The visit that a request begins, counted by its address."""
+    service.limiter.count_page(request.client.host if request.client else "")
+    return await service.look(lambda: _visit(service, request, job_id))
+
+
 def _visit(service: Service, request: Request, job_id: str) -> Visit:
     """An unknown scene and a private one can't be told apart; only who had a good link learns that it has expired."""
     identity = job_id_of(job_id)
@@ -154,7 +156,3 @@ def _html(service: Service, text: str, *, status: int = 200, embed: bool = False
         media_type="text/html; charset=utf-8",
         headers=pages.headers(service.settings, embed=embed),
     )
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
