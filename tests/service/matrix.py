@@ -1,0 +1,221 @@
+"""Jobs of several accounts on a cluster of hosts, and what must hold of them after faults: counted from the hosts' logs, from the rows,
+and from the store itself, never from what the service says of itself."""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.contract.client import BLOCK_BLOB, Api, client, close_client, outside
+from tests.service.processes import STEP, wait_for
+from tests.service.watched import STEPS, as_json
+from tests.support.cluster import BUCKET, Cluster, running_cluster
+from tests.support.hosts import Host
+
+ACCOUNTS = ("red", "green", "blue")
+WORKERS = ("gpu-1", "gpu-2")
+ENDED = ("finished", "failed", "lost")
+DONE = re.compile(r"Flow run '(Matrix \d+)(?: \(attempt (\d+)\))?' - (\w+): done in")
+OPTIONS = {"training_num_steps": 300, "training_max_num_gaussians": 4000, "train_side_px": 192}
+
+Stamps = dict[str, tuple[int, int]]  # by key: bytes and time of writing (ns)
+
+
+@dataclass(kw_only=True)
+class Matrix:
+    """Jobs under watch on a cluster.
+
+    Attributes:
+        jobs: title by the job's id.
+        told: what happened, in order: (seconds since the first upload, sentence).
+    """
+
+    cluster: Cluster
+    jobs: dict[str, str] = field(default_factory=dict)
+    told: list[tuple[float, str]] = field(default_factory=list)
+    begun: float = 0.0
+
+    def submit(self, count: int, clip: bytes) -> None:
+        """Submits jobs, the accounts in turn, as clients do: uploads to the store, then submits."""
+        self.begun = time.monotonic()
+        apis = {name: Api(self.cluster.url, self.cluster.make_key("front", name, account=name)) for name in ACCOUNTS}
+        for number, account in enumerate(islice(cycle(ACCOUNTS), count), 1):
+            api, title = apis[account], f"Matrix {number}"
+            upload = api.upload_url("mp4")
+            outside("PUT", upload["url"], content=clip, headers=BLOCK_BLOB).raise_for_status()
+            self.jobs[api.submit(blob_name=upload["blob_name"], title=title, **OPTIONS)["job_id"]] = title
+        self.note(f"{count} jobs of {len(ACCOUNTS)} accounts submitted")
+
+    def note(self, sentence: str) -> None:
+        """Something happened now."""
+        self.told.append((time.monotonic() - self.begun, sentence))
+        print(f"{self.told[-1][0]:6.0f} s  {sentence}", flush=True)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All jobs' rows; waits for a database that is starting."""
+        while True:
+            with suppress(psycopg.OperationalError):
+                return self.cluster.query("SELECT * FROM job WHERE reprocess_of IS NULL ORDER BY created_at")
+            time.sleep(0.2)
+
+    def at_work(self, host: Host, step: str) -> str | None:
+        """The id of a job of which a step's process is at work on a host."""
+        for row in self.rows():
+            if row["state"] == "running" and row["step"] == step and (step != "train" or (row["step_done"] or 0) > 0):
+                found = host.of_run(str(row["run_id"]))
+                if any(STEP in " ".join(process.cmdline()) for process in found):
+                    return str(row["id"])
+        return None
+
+    def lose_in(self, host: Host, step: str, *, seconds: float) -> None:
+        """Waits until a host is in the middle of a step, kills all that runs there with signal 9, and starts its worker again."""
+        job = wait_for(
+            lambda: self.at_work(host, step), seconds, lambda: f"{host.name} never came to {step}: {self.state()}"
+        )
+        kept, killed = self.steps_stored(), host.lose()
+        attempt = self._row(job)["attempt"]
+        lost = time.monotonic()
+        self.note(f"{host.name} lost in {step} of '{self.jobs[job]}': {killed} processes killed")
+        host.start("worker", wait=False)
+        wait_for(lambda: self._row(job)["attempt"] > attempt, 150, lambda: f"no new attempt: {self._row(job)}")
+        self.note(f"'{self.jobs[job]}' was given another attempt {time.monotonic() - lost:.0f} s after the loss")
+        self.kept |= kept
+
+    kept: Stamps = field(default_factory=dict)
+
+    def prefect_away(self, host: Host, seconds: float) -> None:
+        """Prefect's server is killed and stays away."""
+        self.note(f"Prefect's server killed, {self.count('running')} runs at work")
+        host.lose()
+        time.sleep(seconds)
+        host.start("prefect")
+        self.note(f"Prefect's server back after {seconds:.0f} s, {self.count('finished')} jobs finished by now")
+
+    def count(self, state: str) -> int:
+        """Jobs in a state."""
+        return sum(row["state"] == state for row in self.rows())
+
+    def until_ended(self, seconds: float) -> None:
+        """Waits for the last job's end; all must be finished."""
+        wait_for(lambda: all(row["state"] in ENDED for row in self.rows()), seconds, self.state)
+        self.note(f"the last job has ended, {self.count('finished')} of {len(self.jobs)} finished")
+        assert self.count("finished") == len(self.jobs), self.state()
+
+    def done(self) -> dict[tuple[str, str], int]:
+        """How often each step of each job was carried out to its end, by (title, step), as the hosts' logs tell."""
+        counts: dict[tuple[str, str], int] = {}
+        for host in self.cluster.hosts.values():
+            log = host.folder / "worker.log"
+            for hit in DONE.finditer(log.read_text(errors="replace") if log.exists() else ""):
+                counts[hit[1], hit[3]] = counts.get((hit[1], hit[3]), 0) + 1
+        return counts
+
+    def stored(self) -> Stamps:
+        """What the store holds."""
+        root = self.cluster.s3.folder / BUCKET
+        found: Stamps = {}
+        for path in root.rglob("*"):
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    status = path.stat()
+                    found[str(path.relative_to(root))] = (status.st_size, status.st_mtime_ns)
+        return found
+
+    def steps_stored(self) -> Stamps:
+        """Outputs of finished steps in the store."""
+        return {key: stamp for key, stamp in self.stored().items() if key.split("/")[2:3] == ["steps"]}
+
+    def check_steps(self) -> None:
+        """No finished step was carried out twice, and none that was stored at a fault was written again."""
+        counts = self.done()
+        twice = {what: times for what, times in counts.items() if times > 1}
+        assert not twice, twice
+        missing = {(title, step) for title in self.jobs.values() for step in STEPS} - counts.keys()
+        self.note(f"{sum(counts.values())} steps carried out, none twice; {len(missing)} ends lost with a host's log")
+        assert len(missing) <= 2 * len(WORKERS), missing  # the last line of a killed process may not have been written
+        assert self.kept.items() <= self.stored().items(), "a stored step was written again"
+
+    def check_files(self) -> None:
+        """Each job has the files of one attempt, whole, as its row says."""
+        root = self.cluster.s3.folder / BUCKET
+        for row in self.rows():
+            files = row["files"]
+            assert {"ply", "spz", "report", "colmap"} <= files.keys(), row
+            for file in files.values():
+                content = (root / file["key"]).read_bytes()
+                assert len(content) == file["bytes"]
+                assert hashlib.sha256(content).hexdigest() == file["sha256"]
+            assert len({Path(file["key"]).parent for file in files.values()}) == 1
+        self.note(f"{sum(len(row['files']) for row in self.rows())} files have the digests of their rows")
+
+    def expected(self) -> dict[str, int | None]:
+        """What rows say that the store holds, bytes by key; None where no row says how many.
+
+        An upload stays until its URL has expired; the job works with its own copy.
+        """
+        uploads = self.cluster.query("SELECT blob_name FROM upload")
+        expected: dict[str, int | None] = {row["blob_name"]: None for row in uploads}
+        for row in self.rows():
+            expected[row["source_key"]] = row["source_bytes"]
+            expected |= {file["key"]: file["bytes"] for file in row["files"].values()}
+            expected |= dict.fromkeys(filter(None, [row["preview_key"]]))
+        return expected
+
+    def check_store(self) -> None:
+        """The store holds what rows say, of each job and step one output and one record of it, and nothing else."""
+        stored, expected = self.stored(), self.expected()
+        parts = [key.split("/") for key in stored.keys() - expected.keys()]
+        steps = [(job, step) for _, job, kind, step, *_ in parts if kind == "steps"]
+        records = [(job, name.split(".")[0]) for _, job, kind, name, *_ in parts if kind == "results"]
+        assert sorted(steps) == sorted((job, step) for job in self.jobs for step in STEPS if step != "export")
+        assert len(records) == len(set(records))
+        assert {job for job, _ in records} <= self.jobs.keys()
+        assert len(parts) == len(steps) + len(records), sorted(stored.keys() - expected.keys())
+        assert not expected.keys() - stored.keys()
+        assert all(size is None or stored[key][0] == size for key, size in expected.items())
+        self.note(
+            f"the store holds {len(stored)} objects, {sum(size for size, _ in stored.values())} bytes: what rows say"
+        )
+
+    def state(self) -> str:
+        """For messages."""
+        rows = [
+            {key: row[key] for key in ("title", "state", "step", "attempt", "crashes", "error_message")}
+            for row in self.rows()
+        ]
+        return f"{as_json(rows)}\n{self.cluster.tails()}"
+
+    def markdown(self) -> str:
+        """What happened, as a table."""
+        return "| s | |\n|---:|---|\n" + "".join(f"| {seconds:.0f} | {sentence} |\n" for seconds, sentence in self.told)
+
+    def _row(self, job: str) -> dict[str, Any]:
+        return next(row for row in self.rows() if str(row["id"]) == job)
+
+
+@contextmanager
+def running_matrix(
+    folder: Path, settings: dict[str, str], prepare: Callable[[Cluster], None] | None = None
+) -> Iterator[Matrix]:
+    """A front with API, dispatcher and housekeeping, Prefect's server on a host of its own, and two hosts with workers."""
+    client()  # made before there are threads
+    with running_cluster(folder, ("front", "prefect", *WORKERS), settings=settings) as cluster:
+        front = cluster.host("front")
+        front.run("part", "migrate")
+        cluster.host("prefect").start("prefect")
+        front.run("part", "deploy")
+        for part in ("api", "dispatcher"):
+            front.start(part)
+        for name in WORKERS:
+            cluster.host(name).start("worker", wait=False)
+        front.start("housekeeping", wait=False)
+        wait_for(lambda: outside("GET", f"{cluster.url}/readyz").status_code == 200, 60, cluster.tails)
+        yield Matrix(cluster=cluster)
+    close_client()
