@@ -13,7 +13,7 @@ from sqlalchemy import CursorResult, case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
-from storage import measures, shadows, tally
+from storage import measures, shadows, tally, webhooks
 from storage.database import Database
 from storage.jobs import ended_as, requeue_in
 from storage.tables import FAILED, FINISHED, OPEN_STATES, RUNNING, Job, Slot, now
@@ -147,6 +147,7 @@ class Attempt:
             if parent is not None:
                 shadows.decide_in(session, job, parent)
                 return
+            webhooks.announce(session, job)
             tally.add(session, measures.ENDED.one(outcome=measures.FINISHED))
 
     def fail(self, *, error_code: str, error_message: str) -> None:
@@ -159,6 +160,7 @@ class Attempt:
             job = self._locked(session)
             job.state, job.error_code, job.error_message = FAILED, error_code, error_message
             self._end(session, job)
+            webhooks.announce(session, job)
             tally.add(session, ended_as(error_code, job.reprocess_of))
 
     def give_back(self) -> bool:
@@ -286,6 +288,7 @@ def record_end(database: Database, job_id: UUID, run_id: UUID, *, error_code: st
         done = session.execute(update(Job).where(*where).values(**values))
         assert isinstance(done, CursorResult)
         if done.rowcount > 0:
-            of = session.scalars(select(col(Job.reprocess_of)).where(col(Job.id) == job_id)).first()
-            tally.add(session, ended_as(error_code, of))
+            job = session.get_one(Job, job_id)
+            webhooks.announce(session, job)
+            tally.add(session, ended_as(error_code, job.reprocess_of))
         return done.rowcount > 0

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import CursorResult, bindparam, delete, func, select, update
 from sqlmodel import col
 
-from storage import measures, tally
+from storage import measures, tally, webhooks
 from storage.database import Database
 from storage.jobs import CANCELLED, CANCELLED_MESSAGE, end_in, requeue_in
 from storage.tables import (
@@ -227,8 +227,9 @@ def run_lost(database: Database, seen: OpenJob) -> None:
             )
         )
         assert isinstance(changed, CursorResult)
-        tries = select(col(Job.id)).where(col(Job.id) == seen.id, col(Job.reprocess_of).is_not(None))
-        if changed.rowcount > 0 and session.scalars(tries).first() is None:
+        job = session.get(Job, seen.id) if changed.rowcount > 0 else None
+        if job is not None and job.reprocess_of is None:
+            webhooks.announce(session, job)
             tally.add(session, measures.ENDED.one(outcome=measures.LOST))
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import CursorResult, Row, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, col
 
-from storage import measures, shadows, tally
+from storage import measures, shadows, tally, webhooks
 from storage.database import Database
 from storage.tables import (
     DELETE,
@@ -209,6 +209,7 @@ def remove(database: Database, account_id: UUID, job_id: UUID) -> None:
         session.execute(delete(Outbox).where(col(Outbox.job_id) == job_id))
         session.add(Outbox(kind=DELETE, job_id=job_id))
         shadows.remove_in(session, job_id)
+        webhooks.forget_job_in(session, job_id)
         if state in OPEN_STATES:
             tally.add(session, measures.ENDED.one(outcome=measures.DELETED))
 
@@ -229,6 +230,7 @@ def end_in(session: Session, job: Job, *, error_code: str, error_message: str) -
     if job.run_id is not None:
         session.add(Outbox(kind=STOP, job_id=job.id, run_id=job.run_id))
     session.add(job)
+    webhooks.announce(session, job)
     tally.add(session, ended_as(error_code, job.reprocess_of))
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlmodel import Session, col
 
-from storage import naming, verdict
+from storage import naming, verdict, webhooks
 from storage.database import Database
 from storage.objects import ObjectStore
 from storage.tables import (
@@ -132,7 +132,10 @@ def decide_in(session: Session, shadow: Job, parent: Job) -> None:
         item.state = REPLACED if ruling.replace else KEPT
         session.add(item)
     if ruling.replace:
+        had_result = parent.state == FINISHED
         _replace(shadow, parent)
+        if not had_result:
+            webhooks.announce(session, parent)
     shadow.files, shadow.preview_key = {}, None  # they are the job's now, or nobody's
     session.add(shadow)
     release_in(session, parent, shadow.batch_id, after=LINKS_LIVE if ruling.replace else timedelta(0))

@@ -265,16 +265,23 @@ class WebhookDelivery(SQLModel, table=True):
     """One telling, tried until it is heard or a day has passed.
 
     Attributes:
-        body: exactly what is sent.
+        job_id: no foreign key; of no job in a ping, whose `job_id` is all zeros.
+        body: what is told, with the job's row as it was at its end; see `storage.webhooks.announce`.
         state: "waiting", "delivered" or "failed".
+        tries: counted when they begin.
+        created_at: since when it is tried; of one that is sent again on request, since then.
+        due_at: of the next try; while one is under way, when that is taken for dead.
         status_code, error: of the last try.
     """
 
-    __table_args__ = (Index("ix_webhookdelivery_due", "state", "due_at"),)
+    __table_args__ = (
+        Index("ix_webhookdelivery_due", "state", "due_at"),
+        Index("ix_webhookdelivery_log", "webhook_id", "created_at", "id"),
+    )
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
-    webhook_id: UUID = Field(foreign_key="webhook.id", index=True)
-    job_id: UUID
+    webhook_id: UUID = Field(foreign_key="webhook.id")
+    job_id: UUID = Field(index=True)
     event: str = Field(max_length=32)
     body: str = Field(sa_type=Text)
     state: str = "waiting"

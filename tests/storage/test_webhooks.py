@@ -1,0 +1,239 @@
+"""Webhooks' rows: what is told of which jobs' ends, to whom, and what is forgotten."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event, select, update
+from sqlmodel import col
+
+from storage import dispatching, jobs, webhook_secrets, webhooks
+from storage.attempts import Attempt, record_end
+from storage.database import Database
+from storage.tables import Job, Webhook, WebhookDelivery, now
+from tests.support.databases import FILES, at_work, counts, job_row, new_account, seen, submitted
+
+SECRET = b"the secret of the tests' service"
+FINISH: Callable[[Database, Attempt], object] = lambda database, attempt: attempt.finish(  # noqa: E731
+    files=FILES, quality={"psnr_db": 20.0}, scale=None
+)
+ENDS: dict[str, tuple[Callable[[Database, Attempt], object], str, str | None]] = {
+    "finished": (FINISH, webhooks.JOB_FINISHED, None),
+    "failed": (lambda _, attempt: attempt.fail(error_code="x", error_message="X."), webhooks.JOB_FAILED, "x"),
+    "cancelled": (
+        lambda database, attempt: jobs.cancel(database, job_row(database, attempt.job_id).account_id, attempt.job_id),
+        webhooks.JOB_FAILED,
+        "cancelled",
+    ),
+    "died": (
+        lambda database, attempt: dispatching.attempt_died(
+            database, seen(database, attempt.job_id), max_attempts=1, reason="test"
+        ),
+        webhooks.JOB_FAILED,
+        "crashed",
+    ),
+    "recorded by a hook": (
+        lambda database, attempt: record_end(
+            database, attempt.job_id, run_of(database, attempt), error_code="y", error_message="Y."
+        ),
+        webhooks.JOB_FAILED,
+        "y",
+    ),
+    "lost": (
+        lambda database, attempt: dispatching.run_lost(database, seen(database, attempt.job_id)),
+        webhooks.JOB_FAILED,
+        None,
+    ),
+}
+
+
+def run_of(database: Database, attempt: Attempt) -> UUID:
+    run_id = job_row(database, attempt.job_id).run_id
+    assert run_id is not None
+    return run_id
+
+
+def new_hook(database: Database, account_id: UUID, *events: str, most: int = 10) -> Webhook:
+    hook = Webhook(
+        account_id=account_id,
+        url="https://receiver.test/",
+        events=list(events or webhooks.EVENTS),
+        salt=webhook_secrets.new_salt(SECRET),
+    )
+    return webhooks.create(database, hook, most=most)
+
+
+def told(database: Database) -> list[WebhookDelivery]:
+    with database.read() as session:
+        return list(session.scalars(select(WebhookDelivery).order_by(col(WebhookDelivery.created_at))))
+
+
+@pytest.fixture
+def account_id(database: Database) -> UUID:
+    return new_account(database)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_each_end_is_told_once_with_the_job_as_it_was(database: Database, account_id: UUID, end: str):
+    hook, other = new_hook(database, account_id), new_account(database)
+    new_hook(database, other)
+    attempt = at_work(database, submitted(database, account_id, title="Küche"))
+    assert told(database) == []
+    act, name, error_code = ENDS[end]
+    act(database, attempt)
+    (row,) = told(database)
+    assert (row.webhook_id, row.job_id, row.event, row.state) == (hook.id, attempt.job_id, name, webhooks.WAITING)
+    body = json.loads(row.body)
+    assert (body["id"], body["event"], body["job"]["error_code"]) == (str(row.id), name, error_code)
+    assert Job.model_validate(body["job"]).model_dump() == job_row(database, attempt.job_id).model_dump()
+
+
+def test_only_what_was_asked_for_is_told(database: Database, account_id: UUID):
+    finished = new_hook(database, account_id, webhooks.JOB_FINISHED)
+    off = new_hook(database, account_id)
+    webhooks.change(database, account_id, off.id, {"active": False})
+    at_work(database, submitted(database, account_id)).fail(error_code="x", error_message="X.")
+    assert told(database) == []
+    FINISH(database, at_work(database, submitted(database, account_id)))
+    assert [row.webhook_id for row in told(database)] == [finished.id]
+
+
+def test_an_end_that_is_undone_is_not_told(database: Database, account_id: UUID):
+    new_hook(database, account_id)
+    job_id = submitted(database, account_id)
+
+    def end_and_fall() -> None:
+        with database.write() as session:
+            jobs.end_in(session, session.get_one(Job, job_id), error_code="x", error_message="X.")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        end_and_fall()
+    assert told(database) == []
+
+
+def test_nobody_to_tell_costs_one_query(sqlite_database: Database):
+    account_id = new_account(sqlite_database)
+    attempt = at_work(sqlite_database, submitted(sqlite_database, account_id))
+    statements: list[str] = []
+
+    @event.listens_for(sqlite_database.engine, "before_cursor_execute")
+    def _(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    FINISH(sqlite_database, attempt)
+    (asked,) = [statement for statement in statements if "webhook" in statement]
+    with sqlite_database.read() as session:
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}", (account_id.hex,)).all()
+    assert "USING INDEX ix_webhook_account_id" in plan[0][-1]
+
+
+def test_tries_are_not_told_but_a_first_result_is(database: Database, account_id: UUID):
+    new_hook(database, account_id)
+    parent = submitted(database, account_id)
+    attempt = at_work(database, submitted(database, account_id, reprocess_of=parent))
+    attempt.fail(error_code="x", error_message="X.")
+    assert told(database) == []
+
+
+def test_of_a_deleted_job_nothing_is_told_and_no_log_is_kept(database: Database, account_id: UUID):
+    new_hook(database, account_id)
+    attempt = at_work(database, submitted(database, account_id))
+    kept = at_work(database, submitted(database, account_id))
+    run_id = run_of(database, attempt)
+    FINISH(database, kept)
+    FINISH(database, at_work(database, gone := submitted(database, account_id)))
+    jobs.remove(database, account_id, gone)
+    jobs.remove(database, account_id, attempt.job_id)
+    record_end(database, attempt.job_id, run_id, error_code="late", error_message="Late.")
+    assert [row.job_id for row in told(database)] == [kept.job_id]
+
+
+def test_an_account_has_so_many_and_nobody_elses(database: Database, account_id: UUID):
+    hooks = [new_hook(database, account_id, most=2) for _ in range(2)]
+    with pytest.raises(webhooks.TooManyWebhooks):
+        new_hook(database, account_id, most=2)
+    other = new_account(database)
+    new_hook(database, other, most=1)
+    assert [hook.id for hook in webhooks.listed(database, account_id)] == [hook.id for hook in hooks]
+    for call in (webhooks.get, webhooks.remove, webhooks.ping):
+        with pytest.raises(webhooks.WebhookMissing):
+            call(database, other, hooks[0].id)
+    with pytest.raises(webhooks.WebhookMissing):
+        webhooks.change(database, other, hooks[0].id, {"active": False})
+    with pytest.raises(webhooks.WebhookMissing):
+        webhooks.deliveries(database, other, hooks[0].id, limit=1, offset=0)
+    delivery = webhooks.ping(database, account_id, hooks[0].id)
+    for owner, hook in ((other, hooks[0]), (account_id, hooks[1])):
+        with pytest.raises(LookupError):
+            webhooks.redeliver(database, owner, hook.id, delivery.id)
+
+
+def test_switching_off_gives_up_what_waits(database: Database, account_id: UUID):
+    hook = new_hook(database, account_id)
+    FINISH(database, at_work(database, submitted(database, account_id)))
+    webhooks.change(database, account_id, hook.id, {"active": False})
+    (row,) = told(database)
+    assert (row.state, row.error) == (webhooks.FAILED, webhooks.SWITCHED_OFF)
+    for act in (
+        lambda: webhooks.ping(database, account_id, hook.id),
+        lambda: webhooks.redeliver(database, account_id, hook.id, row.id),
+    ):
+        with pytest.raises(webhooks.WebhookOff):
+            act()
+    webhooks.change(database, account_id, hook.id, {"active": True})
+    assert webhooks.redeliver(database, account_id, hook.id, row.id).state == webhooks.WAITING
+    webhooks.remove(database, account_id, hook.id)
+    assert counts(database)["webhookdelivery"] == counts(database)["webhook"] == 0
+
+
+def test_one_ping_waits_at_a_time_and_the_log_has_pages(database: Database, account_id: UUID):
+    hook = new_hook(database, account_id)
+    first, again = (webhooks.ping(database, account_id, hook.id) for _ in range(2))
+    assert first.id == again.id
+    for _ in range(2):
+        FINISH(database, at_work(database, submitted(database, account_id)))
+    page, total = webhooks.deliveries(database, account_id, hook.id, limit=2, offset=1)
+    assert total == 3
+    assert [row.event for row in page] == [webhooks.JOB_FINISHED, webhooks.PING]
+
+
+def test_what_is_old_is_forgotten(database: Database, account_id: UUID, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(webhooks, "BATCH", 2)
+    for _ in range(2):
+        new_hook(database, account_id)
+    for _ in range(3):
+        FINISH(database, at_work(database, submitted(database, account_id)))
+    with database.write() as session:
+        rows = select(col(WebhookDelivery.id)).order_by(col(WebhookDelivery.created_at)).limit(5)
+        old = now() - timedelta(days=31)
+        session.execute(update(WebhookDelivery).where(col(WebhookDelivery.id).in_(rows)).values(created_at=old))
+    assert webhooks.forget_old(database, timedelta(days=30)) == 5
+    assert webhooks.forget_old(database, timedelta(days=30)) == 0
+    assert counts(database)["webhookdelivery"] == 1
+
+
+def test_secrets_are_made_again_and_a_foreign_one_is_noticed():
+    salt = webhook_secrets.new_salt(SECRET)
+    assert len(salt) <= 64
+    secret = webhook_secrets.secret_of(SECRET, salt)
+    assert secret == webhook_secrets.secret_of(SECRET, salt)
+    assert secret != webhook_secrets.secret_of(SECRET, webhook_secrets.new_salt(SECRET))
+    assert secret.startswith("whsec_")
+    assert len(secret) == 49
+    with pytest.raises(webhook_secrets.SecretChanged):
+        webhook_secrets.secret_of(SECRET + b"!", salt)
+
+
+def test_the_derivation_is_hkdf():
+    """Against another implementation."""
+    import base64
+
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    salt = webhook_secrets.new_salt(SECRET)
+    made = HKDF(SHA256(), 32, bytes.fromhex(salt[:32]), b"splatflow-webhook-1").derive(SECRET)
+    assert webhook_secrets.secret_of(SECRET, salt) == "whsec_" + base64.urlsafe_b64encode(made).decode().rstrip("=")
