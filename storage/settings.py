@@ -88,6 +88,19 @@ class Settings(BaseSettings):
     memory_limit_bytes: int = Field(
         default=0, ge=0, description="what a training may use of memory, or of its GPU's; 0: what the machine has"
     )
+    # How long things are kept, and how much of them (docs/retention.md).
+    keep_uploads_days: float = Field(default=0, ge=0, description="a finished job's video; 0: for ever")
+    keep_steps_days: float = Field(default=0, ge=0, description="a finished job's steps and checkpoints; 0: for ever")
+    keep_outputs_days: float = Field(default=0, ge=0, description="a finished job's files; 0: for ever")
+    keep_failed_days: float = Field(default=0, ge=0, description="all that a failed job left; 0: for ever")
+    quota_running: int = Field(default=0, ge=0, description="jobs of an account at work at a time; 0: any number")
+    quota_queued: int = Field(default=0, ge=0, description="jobs of an account that wait; 0: any number")
+    quota_bytes: int = Field(default=0, ge=0, description="videos and files of an account's jobs; 0: any number")
+    quota_hours: int = Field(default=0, ge=0, description="of processing in a month, of an account; 0: any number")
+    disk_low_bytes: int = Field(
+        default=0, ge=0, description="with less than this free on the local store's disk no new uploads are taken"
+    )
+
     rembg_home: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("SPLATFLOW_REMBG_HOME", "REMBG_HOME"),

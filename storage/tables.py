@@ -40,13 +40,21 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Account(SQLModel, table=True):
-    """Who owns jobs. `plan` is "enterprise" or "free"; only the former may use the API."""
+    """Who owns jobs. `plan` is "enterprise" or "free"; only the former may use the API.
+
+    Attributes:
+        quotas: by name, see `storage.quotas`; the settings' where one is missing.
+        spent_seconds: of processing that the rows of jobs no longer tell, by month ("2026-11").
+    """
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     name: str = Field(unique=True, max_length=255)
     plan: str = "enterprise"
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     quotas: dict[str, int] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}"))
+    spent_seconds: dict[str, float] = Field(
+        default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
+    )
 
 
 class ApiKey(SQLModel, table=True):
@@ -82,7 +90,8 @@ class Job(SQLModel, table=True):
 
     `reprocess_of`: this row is a try at a better result for that job, which stays finished meanwhile and says so in `reprocessing`.
     Clients never see such a row; its objects are under the other's prefix, and it goes on from the other's finished steps.
-    `expired_at`: when its outputs were removed since they had been kept for as long as they are to be.
+    `expired_at`: when its outputs were removed since they had been kept for as long as they are to be; of a failed job, all it left.
+    `source_bytes`: of its upload; 0 when that was removed for the same reason.
     """
 
     __table_args__ = (

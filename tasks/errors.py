@@ -21,6 +21,7 @@
     │   │   ├── NoParallax              no_parallax         the camera only turned, or stood still
     │   │   ├── TooLittleOverlap        too_little_overlap  the views don't connect
     │   │   └── NoSubject               no_subject          background removal found nothing to keep
+    │   ├── SourceExpired               source_expired      the upload is no longer kept
     │   ├── BadPosedInput               bad_posed_input     images/ and colmap/ don't fit each other
     │   ├── BadScene                    bad_scene           a PLY or SPZ that can't be read
     │   └── BadOption                   bad_option          an option out of range
@@ -133,6 +134,12 @@ class TooLittleOverlap(CaptureError):
 
 class NoSubject(CaptureError):
     slug = "no_subject"
+
+
+class SourceExpired(InputError):
+    """The job's upload is no longer kept, and what was made of it isn't either."""
+
+    slug = "source_expired"
 
 
 class BadPosedInput(InputError):
