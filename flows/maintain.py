@@ -10,7 +10,6 @@ from prefect.tasks import exponential_backoff
 
 from storage import footprint, housekeeping
 from storage.database import database
-from storage.local import LocalStore
 from storage.objects import open_store
 from storage.settings import settings
 
@@ -46,8 +45,7 @@ def sweep_objects() -> int:
         removed += objects.delete_prefix(found[job])
     strays = housekeeping.unknown_uploads(database(), list(objects.keys("videos/")))
     objects.delete(strays)
-    if isinstance(objects, LocalStore):
-        objects.sweep()
+    objects.sweep(older_than=timedelta(days=1))
     return removed + len(strays)
 
 

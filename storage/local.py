@@ -15,6 +15,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from uuid import uuid4
@@ -22,11 +23,10 @@ from uuid import uuid4
 from storage import signing
 from storage.drafts import Draft, flush_folder, is_full, make_folders, new_file, replace
 from storage.naming import BadKey, checked_folder, checked_key, checked_prefix
-from storage.objects import BINARY, ObjectInfo, ObjectMissing, StoreUnavailable, TooLarge
+from storage.objects import BINARY, Entry, ObjectInfo, ObjectMissing, StoreUnavailable, TooLarge
 from tasks.errors import DiskFull
 
 INCOMING = ".incoming"
-STALE_SECONDS = 86_400
 WRITE_BYTES = 1 << 20
 T = TypeVar("T")
 _NO_HARD_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -152,6 +152,18 @@ class LocalStore:
             if info is not None:
                 yield key, info.bytes
 
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """See `ObjectStore`. A copy is a link, which keeps the time of its content: the change of the link is what counts."""
+        for key in self.keys(prefix):
+            try:
+                found = self.path(key).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise _unavailable(error) from error
+            written_at = datetime.fromtimestamp(max(found.st_ctime, found.st_mtime), UTC)
+            yield Entry(key=key, bytes=found.st_size, written_at=written_at)
+
     def delete_prefix(self, prefix: str) -> int:
         return sum(self._delete(key) for key in list(self.keys(checked_folder(prefix))))
 
@@ -187,16 +199,20 @@ class LocalStore:
         except DiskFull as error:
             raise StoreUnavailable(str(error)) from error
 
-    def sweep(self, *, older_than_seconds: float = STALE_SECONDS) -> int:
-        """Removes what crashes left of objects on their way in; returns how many there were."""
-        removed, limit = 0, time.time() - older_than_seconds
-        incoming = self.folder / INCOMING
-        for path in incoming.iterdir() if incoming.is_dir() else ():
-            with suppress(FileNotFoundError):
-                if path.lstat().st_mtime < limit:
-                    path.unlink()
-                    removed += 1
-        return removed
+    def sweep(self, *, older_than: timedelta, dry_run: bool = False) -> tuple[int, int]:
+        count = size = 0
+        limit, incoming = time.time() - older_than.total_seconds(), self.folder / INCOMING
+        try:
+            for path in incoming.iterdir() if incoming.is_dir() else ():
+                with suppress(FileNotFoundError):
+                    found = path.lstat()
+                    if found.st_mtime < limit:
+                        if not dry_run:
+                            path.unlink()
+                        count, size = count + 1, size + found.st_size
+        except OSError as error:
+            raise _unavailable(error) from error
+        return count, size
 
     def _draft(self) -> Draft:
         return Draft(self._incoming() / uuid4().hex)

@@ -6,6 +6,7 @@ sees the old or the new one, never a mixture; the last complete writer wins. Key
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,19 @@ class ObjectInfo:
     """What is known of an object without reading it: its size in bytes."""
 
     bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An object in a listing.
+
+    Attributes:
+        written_at: when it was written to its key, by the clock of the store. Some servers give a copy the time of its original.
+    """
+
+    key: str
+    bytes: int
+    written_at: datetime
 
 
 class ObjectMissing(LookupError):
@@ -91,6 +105,18 @@ class ObjectStore(Protocol):
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
         """The same keys with their bytes; an object that is written or deleted meanwhile may be among them or not."""
+        ...
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """The same as `sizes`, with the time of writing."""
+        ...
+
+    def sweep(self, *, older_than: timedelta, dry_run: bool = False) -> tuple[int, int]:
+        """Removes what writes left that were begun so long ago and never ended; returns how many there were, and their bytes.
+
+        Args:
+            dry_run: only counts.
+        """
         ...
 
     def delete_prefix(self, prefix: str) -> int:

@@ -2,13 +2,13 @@
 
 Objects written, in one bucket: `videos/...` by clients' PUTs, `jobs/...` by us (see `storage.naming`).
 
-Permissions needed: s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on the bucket's objects, s3:ListBucket
-on the bucket; s3:CreateBucket only with `create_bucket`. The bucket must be private, and must not keep old versions, or what was
-deleted stays in it.
+Permissions needed: s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListMultipartUploadParts on the
+bucket's objects, s3:ListBucket and s3:ListBucketMultipartUploads on the bucket; s3:CreateBucket only with `create_bucket`. The
+bucket must be private, and must not keep old versions, or what was deleted stays in it.
 
 Consistency assumed: what was written, copied or deleted is seen by the next read and list, and an object is never seen half
 written. Nothing else is relied on: no conditional writes, tags, notifications or policies. A process that is killed in the middle
-of a large write leaves parts in the server, which a lifecycle rule on incomplete multipart uploads removes.
+of a large write leaves parts in the server; `sweep` removes them, and so does a lifecycle rule on incomplete multipart uploads.
 
 A signed PUT fixes neither size nor type: look at `stat` before using what came. Signed URLs name the public endpoint, which must
 be the same server under the host name that clients use, since that name is signed.
@@ -16,8 +16,8 @@ be the same server under the host name that clients use, since that name is sign
 
 import re
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
-from datetime import timedelta
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +26,7 @@ from xml.etree.ElementTree import ParseError
 
 from minio import Minio
 from minio.commonconfig import ComposeSource, CopySource
-from minio.datatypes import Object
+from minio.datatypes import ListMultipartUploadsResult, Object
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 from urllib3 import PoolManager, Retry, Timeout
@@ -34,14 +34,14 @@ from urllib3.exceptions import HTTPError
 
 from storage.drafts import READ_BYTES, new_file
 from storage.naming import checked_folder, checked_key, checked_prefix, content_disposition
-from storage.objects import BINARY, ObjectInfo, ObjectMissing, StoreUnavailable
+from storage.objects import BINARY, Entry, ObjectInfo, ObjectMissing, StoreUnavailable
 from tasks.errors import BadOption
 
 PART_BYTES = 16 << 20  # 10,000 parts: objects up to 156 GiB; a write holds a few parts in memory
 COPY_BYTES = 5 << 30  # one request may copy so much, and not every server can copy in parts
 CONNECT_SECONDS, READ_SECONDS = 5, 300  # a server may be silent while it copies or puts parts together
 PROBE_SECONDS = 5  # whoever asks for readiness doesn't wait for longer
-_MISSING = ("NoSuchKey", "NoSuchObject", "NotFound")
+_MISSING = ("NoSuchKey", "NoSuchObject", "NoSuchUpload", "NotFound")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 
 
@@ -145,10 +145,33 @@ class S3Store:
         return (key for key, _ in self.sizes(prefix))
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        return ((entry.key, entry.bytes) for entry in self.entries(prefix))
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
         with self._errors(checked_prefix(prefix)):
             for found in self._client.list_objects(self.bucket, prefix=prefix, recursive=True):
                 if found.object_name and not found.is_dir:
-                    yield found.object_name, found.size or 0
+                    # One that doesn't say when it was written is taken for new, so that nobody thinks it old.
+                    written_at = found.last_modified or datetime.now(UTC)
+                    yield Entry(key=found.object_name, bytes=found.size or 0, written_at=written_at)
+
+    def sweep(self, *, older_than: timedelta, dry_run: bool = False) -> tuple[int, int]:
+        """See `ObjectStore`: uploads in parts that nobody completed, of as many as one answer names. `minio` has no public call for
+        them, and its own one asks for an empty prefix, to which not every server finds any.
+        """
+        count = size = 0
+        with self._errors(""):
+            answer = self._client._execute("GET", self.bucket, query_params={"uploads": ""})
+            for begun in ListMultipartUploadsResult(answer).uploads:
+                key, upload_id, since = begun.object_name, begun.upload_id, begun.initiated_time
+                if not key or not upload_id or since is None or since > datetime.now(UTC) - older_than:
+                    continue
+                with suppress(ObjectMissing), self._errors(key):  # it has ended meanwhile
+                    parts = self._client._list_parts(self.bucket, key, upload_id).parts
+                    if not dry_run:
+                        self._client._abort_multipart_upload(self.bucket, key, upload_id)
+                    count, size = count + 1, size + sum(part.size or 0 for part in parts)
+        return count, size
 
     def delete_prefix(self, prefix: str) -> int:
         found = list(self.keys(checked_folder(prefix)))

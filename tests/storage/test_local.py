@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -236,13 +237,15 @@ def test_symbolic_links_lead_nowhere(local_store: LocalStore, tmp_path: Path):
 
 
 def test_what_crashes_left_is_swept(local_store: LocalStore):
-    assert local_store.sweep() == 0
+    day = timedelta(days=1)
+    assert local_store.sweep(older_than=day) == (0, 0)
     local_store.put_bytes(KEY, b"x")
     incoming = local_store.folder / local.INCOMING
-    for name, age in (("old", 2 * local.STALE_SECONDS), ("new", 60)):
+    for name, age in (("old", 2 * day), ("new", day / 24)):
         (incoming / name).write_text("half an upload")
-        os.utime(incoming / name, (time.time() - age, time.time() - age))
-    assert local_store.sweep() == 1
+        long_ago = time.time() - age.total_seconds()
+        os.utime(incoming / name, (long_ago, long_ago))
+    assert local_store.sweep(older_than=day, dry_run=True) == local_store.sweep(older_than=day) == (1, 14)
     assert [path.name for path in incoming.iterdir()] == ["new"]
     assert local_store.get_bytes(KEY) == b"x"
 

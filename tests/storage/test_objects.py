@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -69,6 +70,7 @@ def test_behaves_like_a_dictionary(store: ObjectStore, steps: Iterable[tuple]):
     for prefix in ("", "a", "b", "b/", "b/d"):
         assert sorted(store.keys(root + prefix)) == sorted(root + name for name in model if name.startswith(prefix))
     assert dict(store.sizes(root)) == {root + name: len(content) for name, content in model.items()}
+    assert {entry.key: entry.bytes for entry in store.entries(root)} == dict(store.sizes(root))
     for name in NAMES:
         content = model.get(name)
         assert store.stat(root + name) == (None if content is None else ObjectInfo(bytes=len(content)))
@@ -217,3 +219,9 @@ def test_concurrent_writers_and_readers_never_mix(store: ObjectStore):
 def test_a_usable_store_is_ready(store: ObjectStore):
     store.check()
     assert list(store.keys("")) == []
+
+
+def test_an_entry_says_when_it_was_written(store: ObjectStore):
+    store.put_bytes("videos/a", b"x")
+    (first,) = store.entries("videos/")
+    assert abs((first.written_at - datetime.now(UTC)).total_seconds()) < 5

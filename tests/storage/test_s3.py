@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ FAILING = (
     lambda store: store.copy("a", "b"),
     lambda store: store.delete(["a"]),
     lambda store: list(store.keys("a/")),
+    lambda store: store.sweep(older_than=timedelta(0)),
 )
 
 
@@ -169,6 +171,19 @@ def test_copies_in_parts_cover_the_object(size: int, limit: int):
     assert all(end == start for (_, end), (start, _) in pairwise(parts))
     assert all(0 < end - start <= limit for start, end in parts)
     assert len(parts) == 1 or min(end - start for start, end in parts) >= 5 << 20
+
+
+def test_writes_in_parts_that_nobody_completed_are_swept(s3_store: S3Store):
+    s3_store.put_bytes("a", b"whole")
+    client = s3_store._client
+    upload_id = client._create_multipart_upload(s3_store.bucket, "jobs/b", {})
+    client._upload_part(s3_store.bucket, "jobs/b", b"half", {}, upload_id, 1)
+    day, nothing = timedelta(days=1), timedelta(seconds=-5)
+    assert s3_store.sweep(older_than=day) == (0, 0), "it may still be under way"
+    assert s3_store.sweep(older_than=nothing, dry_run=True) == (1, 4)
+    assert s3_store.sweep(older_than=nothing) == (1, 4)
+    assert s3_store.sweep(older_than=nothing) == (0, 0)
+    assert list(s3_store.keys("")) == ["a"]
 
 
 def test_a_server_that_cannot_copy_in_parts_is_found_out(s3_server: S3Server, s3_store: S3Store):
