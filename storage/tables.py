@@ -206,6 +206,25 @@ class Leader(SQLModel, table=True):
     beat: int = 0
 
 
+class Action(SQLModel, table=True):
+    """What was done about a job that did not get on by itself; see `storage.actions`.
+
+    Attributes:
+        job_id: no foreign key: what was done is told also of jobs that were deleted since.
+        attempt, run_id: that it was done about.
+        silent_seconds: for how long the attempt had shown no life.
+    """
+
+    id: int | None = Field(default=None, primary_key=True)
+    done_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    job_id: UUID = Field(index=True)
+    attempt: int
+    run_id: UUID | None = None
+    kind: str = Field(max_length=32)
+    reason: str = Field(max_length=255)
+    silent_seconds: float | None = Field(default=None, sa_type=Double)
+
+
 class Tally(SQLModel, table=True):
     """A figure for operators that only grows, or the last measured one; see `storage.tally`.
 
