@@ -8,6 +8,7 @@ from tasks import errors
 FINISHED, FAILED, CANCELLED, LOST, DELETED = "finished", "failed", "cancelled", "lost", "deleted"
 START, RESUME = "start", "resume"
 OTHER = "other"
+DELIVERED, RETRIED = "delivered", "retried"
 CPU, CUDA = "cpu", "cuda"
 
 # Not errors of the tree: what the dispatcher says of runs that died, of defects, and of our own services.
@@ -32,6 +33,12 @@ FAILURES = Count(
 DEATHS = Count(
     name="splatflow_attempts_died", help="Attempts that ended without a word: killed, or their host is gone."
 )
+WEBHOOKS = Count(
+    name="splatflow_webhook_tries",
+    help="Tries to tell webhooks, by outcome: heard, to be tried again, or given up.",
+    labels=("outcome",),
+    known=tuple((outcome,) for outcome in (DELIVERED, RETRIED, FAILED)),
+)
 WAIT = Spread(
     name="splatflow_queue_wait_seconds",
     help="From the moment that a job could begin until a run began with it, or (resume) went on with it.",
@@ -55,7 +62,7 @@ STORE_MEASURED = Level(
     name="splatflow_store_measured_timestamp_seconds", help="When the object store was looked at last, in Unix time."
 )
 
-COUNTS, LEVELS, SPREADS = (ENDED, FAILURES, DEATHS), (STORE_BYTES, STORE_MEASURED), (WAIT, STEP_SECONDS)
+COUNTS, LEVELS, SPREADS = (ENDED, FAILURES, DEATHS, WEBHOOKS), (STORE_BYTES, STORE_MEASURED), (WAIT, STEP_SECONDS)
 
 
 def failed(error_code: str) -> list[Change]:

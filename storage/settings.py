@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tasks.errors import BadOption
@@ -108,6 +108,26 @@ class Settings(BaseSettings):
     )
     mask_model: str = Field(default="u2netp", min_length=1, description="rembg's name of the model")
     apriltag_family: str = Field(default="tagStandard41h12", min_length=1, description="of the tags in all scenes")
+
+    # Webhooks.
+    webhooks_per_account: int = Field(default=10, ge=0, description="0: none can be made")
+    webhook_allow_http: bool = Field(default=False, description="plain http as well as https")
+    webhook_allow_private: str = Field(
+        default="", description="comma-separated networks (CIDR) that are called although they are not global"
+    )
+
+    @field_validator("webhook_allow_private")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        for part in text.split(","):
+            if part.strip():
+                ipaddress.ip_network(part.strip())
+        return text
+
+    @property
+    def webhook_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        parts = (part.strip() for part in self.webhook_allow_private.split(","))
+        return tuple(ipaddress.ip_network(part) for part in parts if part)
 
     @property
     def data_folder(self) -> Path:
