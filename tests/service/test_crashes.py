@@ -2,8 +2,6 @@
 
 import time
 
-import pytest
-
 from tests.service import processes
 from tests.service.conftest import Submit
 from tests.service.kill import answers, carried_out, check_files, kill
