@@ -13,7 +13,7 @@ from sqlalchemy import CursorResult, case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
-from storage import measures, shadows, tally, webhooks
+from storage import actions, measures, shadows, tally, webhooks
 from storage.database import Database
 from storage.jobs import ended_as, requeue_in
 from storage.tables import FAILED, FINISHED, OPEN_STATES, RUNNING, Job, Slot, now
@@ -169,6 +169,8 @@ class Attempt:
             job = session.scalars(select(Job).where(*self._held()).with_for_update()).first()
             if job is None:
                 return False
+            told = "its run was told to end"
+            actions.note(session, job, actions.GIVEN_BACK, told, attempt=self.number, run_id=job.run_id)
             requeue_in(session, job)
             return True
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import CursorResult, bindparam, delete, func, select, update
-from sqlmodel import col
+from sqlmodel import Session, col
 
-from storage import measures, tally, webhooks
+from storage import actions, measures, tally, webhooks
 from storage.database import Database
 from storage.jobs import CANCELLED, CANCELLED_MESSAGE, end_in, requeue_in
 from storage.tables import (
@@ -113,6 +113,8 @@ def take_back(database: Database, job_id: UUID, run_id: UUID | None) -> None:
         if job is None:
             return
         session.add(Outbox(kind=STOP, job_id=job.id, run_id=run_id))
+        told = "its turn came while it waited where workers look last"
+        actions.note(session, job, actions.MOVED_UP, told, attempt=job.attempt, run_id=run_id)
         job.attempt, job.run_id = job.attempt + 1, None  # another number: the old run can't claim it any more
         session.add(job)
         session.add(Outbox(kind=START, job_id=job.id, attempt=job.attempt))
@@ -167,7 +169,9 @@ def set_positions(database: Database, positions: Mapping[UUID, int | None]) -> N
             time.sleep(min(LONGEST_BREATH_SECONDS, BREATH * (time.monotonic() - begin)))
 
 
-def attempt_died(database: Database, seen: OpenJob, *, max_attempts: int, reason: str) -> str | None:
+def attempt_died(
+    database: Database, seen: OpenJob, *, max_attempts: int, reason: str, silent_seconds: float | None = None
+) -> str | None:
     """Gives a job whose attempt died another one, or ends it when too many died; returns its new state.
 
     None when the row is no longer as it was seen: somebody else was faster, or the attempt lives after all.
@@ -184,8 +188,18 @@ def attempt_died(database: Database, seen: OpenJob, *, max_attempts: int, reason
         if job is None:
             return None
         job.crashes += 1
+        given_up = job.crashes >= max_attempts
+        actions.note(
+            session,
+            job,
+            actions.GIVEN_UP if given_up else actions.REQUEUED,
+            reason + _released_in(session, seen),
+            attempt=seen.attempt,
+            run_id=seen.run_id,
+            silent_seconds=silent_seconds,
+        )
         tally.add(session, measures.DEATHS.one())
-        if job.crashes >= max_attempts:
+        if given_up:
             end_in(
                 session,
                 job,
@@ -195,6 +209,16 @@ def attempt_died(database: Database, seen: OpenJob, *, max_attempts: int, reason
         else:
             requeue_in(session, job, after_seconds=DEATH_PAUSE_SECONDS * (job.crashes - 1))
         return job.state
+
+
+def _released_in(session: Session, seen: OpenJob) -> str:
+    """Gives back the slots of an attempt that died, which nobody minds any more; tells which."""
+    if seen.lease_token is None:
+        return ""
+    held = session.scalars(select(Slot).where(col(Slot.lease_token) == seen.lease_token)).all()
+    for slot in held:
+        session.delete(slot)
+    return "".join(f"; {slot.name} released" for slot in held)
 
 
 def run_cancelled(database: Database, seen: OpenJob) -> None:
@@ -208,6 +232,8 @@ def run_cancelled(database: Database, seen: OpenJob) -> None:
         )
         job = session.scalars(query.with_for_update()).first()
         if job is not None:
+            told = "its run was cancelled at Prefect"
+            actions.note(session, job, actions.CANCELLED, told, attempt=seen.attempt, run_id=seen.run_id)
             end_in(session, job, error_code=CANCELLED, error_message=CANCELLED_MESSAGE)
 
 
@@ -228,6 +254,9 @@ def run_lost(database: Database, seen: OpenJob) -> None:
         )
         assert isinstance(changed, CursorResult)
         job = session.get(Job, seen.id) if changed.rowcount > 0 else None
+        if job is not None:
+            told = "Prefect does not know its run any more"
+            actions.note(session, job, actions.LOST, told, attempt=seen.attempt, run_id=seen.run_id)
         if job is not None and job.reprocess_of is None:
             webhooks.announce(session, job)
             tally.add(session, measures.ENDED.one(outcome=measures.LOST))
@@ -243,9 +272,12 @@ def ensure_started(database: Database) -> int:
         if session.connection().execute(forgotten.limit(1)).first() is None:
             return 0
     with database.write() as session:
-        rows = session.connection().execute(forgotten).all()
-        session.add_all([Outbox(kind=START, job_id=row.id, attempt=row.attempt) for row in rows])
-    return len(rows)
+        found = session.scalars(select(Job).where(col(Job.id).in_(forgotten.with_only_columns(col(Job.id))))).all()
+        for job in found:
+            session.add(Outbox(kind=START, job_id=job.id, attempt=job.attempt))
+            told = "nothing was there that would have started it"
+            actions.note(session, job, actions.ASKED_AGAIN, told, attempt=job.attempt, run_id=None)
+    return len(found)
 
 
 def stop_run(database: Database, job_id: UUID, run_id: UUID) -> None:

@@ -62,7 +62,7 @@ class Watch:
         """Gives the jobs of hosts that are gone another attempt. Asks only our database."""
         for job, silence in self._look():
             if job.lease_token is not None and silence > self._patience.dead_after_seconds:
-                self._died(job, "its host is gone")
+                self._died(job, "its host is gone", silence)
 
     def ended_runs(self, runs: Runs) -> None:
         """Settles jobs whose run ended, was cancelled or was deleted at Prefect without a word in our row."""
@@ -81,7 +81,7 @@ class Watch:
                     dispatching.run_lost(self._database, job)
                 missing[job.id] = job.run_id
             elif job.lease_token is None:
-                self._settle_unclaimed(job, state)
+                self._settle_unclaimed(job, state, silence)
             else:
                 self._settle_at_work(job, state, silence)
         self._missing = missing
@@ -100,25 +100,28 @@ class Watch:
             self._told_all_at = self._clock()
         dispatching.set_positions(self._database, changed)
 
-    def _settle_unclaimed(self, job: OpenJob, state: RunState) -> None:
+    def _settle_unclaimed(self, job: OpenJob, state: RunState, silence: float) -> None:
         if state.state in ("CANCELLED", "CANCELLING"):
             dispatching.run_cancelled(self._database, job)
         elif state.ended:
-            self._died(job, f"the run ended as {state.state.lower()} before it began")
+            self._died(job, f"the run ended as {state.state.lower()} before it began", silence)
         elif state.state != "SCHEDULED" and state.age_seconds > UNCLAIMED_SECONDS:
-            self._died(job, "the run did not begin")
+            self._died(job, "the run did not begin", silence)
 
     def _settle_at_work(self, job: OpenJob, state: RunState, silence: float) -> None:
         if state.state in ("CANCELLED", "CANCELLING"):
             dispatching.run_cancelled(self._database, job)
         elif state.ended and self._is_long(silence):
-            self._died(job, f"the run ended as {state.state.lower()}")
+            self._died(job, f"the run ended as {state.state.lower()}", silence)
 
     def _is_long(self, silence: float) -> bool:
         return silence > MISSED_BEATS * self._patience.beat_seconds
 
-    def _died(self, job: OpenJob, reason: str) -> None:
-        state = dispatching.attempt_died(self._database, job, max_attempts=self._patience.max_attempts, reason=reason)
+    def _died(self, job: OpenJob, reason: str, silence: float) -> None:
+        most = self._patience.max_attempts
+        state = dispatching.attempt_died(
+            self._database, job, max_attempts=most, reason=reason, silent_seconds=round(silence, 1)
+        )
         if state is not None:
             log.warning("job %s: attempt %d died (%s); the job is %s", job.id, job.attempt, reason, state)
 
