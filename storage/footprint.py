@@ -1,6 +1,7 @@
 """How much room the object store's contents take, by what they are. Lists all objects: for a background job, never for a request."""
 
 import time
+from collections.abc import Mapping
 
 from storage import measures, tally
 from storage.database import Database
@@ -34,6 +35,15 @@ def measure(database: Database, objects: ObjectStore) -> dict[str, int]:
     found: dict[str, int] = dict.fromkeys(CLASSES, 0)
     for key, size in objects.sizes(""):
         found[class_of(key)] += size
+    tell(database, found)
+    return found
+
+
+def tell(database: Database, found: Mapping[str, int]) -> None:
+    """Writes down what was added up, bytes by class, for `/metrics`.
+
+    Raises:
+        DatabaseUnavailable
+    """
     levels = [measures.STORE_BYTES.at(size, **{"class": name}) for name, size in found.items()]
     tally.put(database, *levels, measures.STORE_MEASURED.at(time.time()))
-    return found

@@ -8,6 +8,7 @@ import pytest
 from storage.local import LocalStore
 from storage.objects import ObjectStore
 from storage.s3 import S3Store
+from tests.storage.kept import Kept, kept
 from tests.support.databases import database, migrated_file, postgres_database, postgres_of_module, sqlite_database
 from tests.support.postgres import postgres
 from tests.support.s3_server import S3Server, s3_server
@@ -21,6 +22,7 @@ __all__ = [
     "postgres_of_module",
     "s3_server",
     "s3_store",
+    "service",
     "sqlite_database",
     "store",
 ]
@@ -44,6 +46,16 @@ def s3_store(s3_server: S3Server) -> S3Store:
     )
     store.check()
     return store
+
+
+@pytest.fixture(params=["one machine", "many"])
+def service(request: pytest.FixtureRequest) -> Kept:
+    """Rows and objects of one machine (SQLite, a folder), then of many (PostgreSQL, S3)."""
+    if request.param == "one machine":
+        store = request.getfixturevalue("local_store")
+        return kept(request.getfixturevalue("sqlite_database"), store, store.folder)
+    store, server = request.getfixturevalue("s3_store"), request.getfixturevalue("s3_server")
+    return kept(request.getfixturevalue("postgres_database"), store, server.folder / store.bucket)
 
 
 @pytest.fixture(params=["local", "s3"])
