@@ -33,6 +33,11 @@ from storage.tables import (
 CANCELLED = "cancelled"
 CANCELLED_MESSAGE = "The job was cancelled; retry it to go on from the steps that were finished."
 
+SOURCE_GONE_MESSAGE = (
+    "The video of this job was removed on {:%Y-%m-%d}, with all that had been made of it; "
+    "upload the video again and submit it as a new job."
+)
+
 
 class JobMissing(LookupError):
     """No such job for this account."""
@@ -44,6 +49,10 @@ class WrongState(Exception):
     def __init__(self, state: str) -> None:
         super().__init__(state)
         self.state = state
+
+
+class SourceGone(Exception):
+    """There is nothing left that the job could begin with, see `storage.retention`; the sentence says what to do."""
 
 
 class IdempotencyConflict(Exception):
@@ -185,11 +194,14 @@ def retry(database: Database, account_id: UUID, job_id: UUID) -> Job:
     Raises:
         JobMissing
         WrongState: the job has not failed.
+        SourceGone: it failed so long ago that nothing of it is kept any more.
     """
     with database.write() as session:
         job = _row(session, account_id, job_id, lock=True)
         if job.state not in (FAILED, LOST):
             raise WrongState(job.state)
+        if job.expired_at is not None:
+            raise SourceGone(SOURCE_GONE_MESSAGE.format(job.expired_at))
         job.crashes, job.started_at = 0, None
         requeue_in(session, job)
         session.flush()

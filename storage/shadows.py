@@ -191,7 +191,7 @@ class InUse:
     Attributes:
         keys: that its row names.
         marks: what the attempts' names begin with of tries that are at work.
-        own: whether an attempt at the job itself may be at work, or be followed by another.
+        own: whether an attempt at the job itself may be at work, or be followed by another; never after the job has expired.
     """
 
     keys: frozenset[str]
@@ -219,7 +219,7 @@ def in_use(database: Database, job_id: UUID) -> InUse | None:
         )
         marks = tuple(naming.shadow_mark(shadow_id) for shadow_id in session.scalars(open_tries))
     named = {file["key"] for file in job.files.values()} | ({job.preview_key} if job.preview_key else set())
-    return InUse(keys=frozenset(named), marks=marks, own=job.state != FINISHED)
+    return InUse(keys=frozenset(named), marks=marks, own=job.state != FINISHED and job.expired_at is None)
 
 
 def tidy(database: Database, objects: ObjectStore, job_id: UUID) -> int:
