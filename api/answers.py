@@ -130,6 +130,9 @@ class JobDetail(Answer):
     viewer_url: str | None
     run_url: str | None = Field(description="Of its run in Prefect's UI; null without a run, or where none is shown.")
     reprocessing: Reprocessing | None = Field(description="Null unless a batch is at work on the job.")
+    expired_at: datetime | None = Field(
+        description="When its files were removed, as they had been kept for as long as files are; null while they are there."
+    )
 
 
 class SubmitAnswer(JobDetail):

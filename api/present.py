@@ -79,6 +79,7 @@ def detail(
         "viewer_url": viewer_url,
         "run_url": run_url,
         "reprocessing": job.reprocessing,
+        "expired_at": instant(job.expired_at),
     }
 
 

@@ -21,6 +21,7 @@ from api.service import Service, service_of
 from api.text import shown
 from storage import job_rows, jobs
 from storage.tables import Job
+from tasks.errors import SourceExpired
 
 router = APIRouter(prefix=BASE, tags=["Jobs"])
 
@@ -124,6 +125,8 @@ async def _act(request: Request, job_id: str, action: Callable[..., Job], senten
             job = _known(lambda: action(service.database, principal.account_id, job_id_of(job_id)))
         except jobs.WrongState:
             raise errors.ApiError(409, "wrong_state", sentence) from None
+        except jobs.SourceGone as error:
+            raise errors.ApiError(409, SourceExpired.slug, str(error)) from None
         return JsonResponse(detail_of(service, job, base))
 
     return await service.do(work)

@@ -39,6 +39,7 @@ def scene(service: Service, job: Any, *, query: dict[str, str], base: str) -> di
         "error_message": job.error_message,
         "uploaded_at": present.instant(job.created_at),
         "finished_at": present.instant(job.finished_at),
+        "expired_at": present.instant(job.expired_at),
         "camera_data": present.camera(job),
         "metric": scale.get("status") == "scaled",
         "scale_uncertainty": scale.get("relative_uncertainty"),

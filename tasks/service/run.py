@@ -11,11 +11,11 @@ from uuid import UUID
 
 from storage import naming, shadows
 from storage.attempts import Attempt, AttemptLost
-from storage.objects import ObjectStore
+from storage.objects import ObjectMissing, ObjectStore
 from storage.settings import Settings
 from storage.tables import FINISHED
 from storage.tables import Job as JobRow
-from tasks.errors import TransientError
+from tasks.errors import SourceExpired, TransientError
 from tasks.process import digest
 from tasks.process.messages import Job, json_record
 from tasks.process.runner import run_step
@@ -107,13 +107,23 @@ class JobRun:
             raise
 
     def source(self) -> Path:
-        """The client's upload as a local file."""
+        """The client's upload as a local file.
+
+        Raises:
+            SourceExpired: it is no longer kept.
+        """
         name = self.job.source_key.rsplit("/", 1)[-1]
         path = self.folder / name
         if not path.is_file() or path.stat().st_size != self.job.source_bytes:
             path.parent.mkdir(parents=True, exist_ok=True)
             scratch.make_room(self.settings.work_folder, self.job.source_bytes, "source", self.log)
-            self.patiently(lambda: self.objects.get_file(self.job.source_key, path))
+            try:
+                self.patiently(lambda: self.objects.get_file(self.job.source_key, path))
+            except ObjectMissing:
+                raise SourceExpired(
+                    "The job's video is no longer kept, and a step that needs it was to be done again; "
+                    "upload the video again and submit it as a new job."
+                ) from None
         return path
 
     def folder_of(self, reference: StepReference) -> Path:

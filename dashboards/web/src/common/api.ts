@@ -53,6 +53,8 @@ export interface JobDetail {
   run_url?: string | null;
   /** Which jobs go first: this one's class. Other deployments of the API have none. */
   priority?: "interactive" | "batch";
+  /** When its files were removed since they had been kept for long enough. */
+  expired_at?: string | null;
   /** A better result is being tried for; the one that is there stays meanwhile. */
   reprocessing?: { state: string; percent: number | null } | null;
 }

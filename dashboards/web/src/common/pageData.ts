@@ -26,6 +26,8 @@ export interface SceneData {
   error_message: string | null;
   uploaded_at: string;
   finished_at: string | null;
+  /** When its files were removed since they had been kept for long enough; null while they are there. */
+  expired_at: string | null;
   /** In the Y-up frame of the SPZ. */
   camera_data: CameraData | null;
   metric: boolean;

@@ -98,6 +98,17 @@ export function refusalText(error: unknown): string {
   return error.message;
 }
 
+/** Why there is nothing to walk in. */
+export function whyNoScene(scene: Pick<SceneData, "expired_at">, webgl2: boolean): string {
+  if (scene.expired_at) {
+    const day = new Date(scene.expired_at).toLocaleDateString(undefined, { dateStyle: "long" });
+    return `The files of this scene are kept for a while only; they were removed on ${day}.`;
+  }
+  return webgl2
+    ? "There is no file of this scene that could be walked in."
+    : "To walk in this scene, the browser needs WebGL 2. Update it, switch hardware acceleration on, or open this page on another device.";
+}
+
 /** For browsers that can't draw scenes, and scenes without a file that can be drawn. */
 export function Picture({ scene, webgl2 }: { scene: SceneData; webgl2: boolean }) {
   const still = scene.files.poster?.url ?? scene.preview_url;
@@ -117,11 +128,7 @@ export function Picture({ scene, webgl2 }: { scene: SceneData; webgl2: boolean }
       ) : (
         still && <img class="still" src={still} alt={`Picture of ${scene.title}`} />
       )}
-      <p>
-        {webgl2
-          ? "There is no file of this scene that could be walked in."
-          : "To walk in this scene, the browser needs WebGL 2. Update it, switch hardware acceleration on, or open this page on another device."}
-      </p>
+      <p>{whyNoScene(scene, webgl2)}</p>
     </Message>
   );
 }
