@@ -16,6 +16,7 @@ from api import (
     routes_service,
     routes_submit,
     routes_tags,
+    routes_webhooks,
 )
 from api.envelope import Envelope
 from api.head import HeadAsGet
@@ -46,7 +47,15 @@ def create_app(settings: Settings, database: Database, objects: ObjectStore, *, 
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
     app.state.service = service
-    for module in (routes_jobs, routes_submit, routes_files, routes_events, routes_account, routes_batches):
+    for module in (
+        routes_jobs,
+        routes_submit,
+        routes_files,
+        routes_events,
+        routes_account,
+        routes_batches,
+        routes_webhooks,
+    ):
         app.include_router(module.router)
     app.include_router(routes_service.router)
     app.include_router(routes_tags.router)

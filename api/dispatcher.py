@@ -2,7 +2,7 @@
 
 It is the only part that talks to Prefect about jobs: makes runs from the outbox, reads the queue in batches, notices
 attempts that died, carries out cancellations and deletions. Several may run; one acts. Prefect, the database or the
-object store being away only delays it.
+object store being away only delays it. While it acts it also tells webhooks, in threads of their own (`api.webhooks.sender`).
 """
 
 import logging
@@ -18,6 +18,7 @@ from api.dispatch.outbox import start_due, stop_due
 from api.dispatch.removal import remove_objects_due, remove_runs
 from api.dispatch.runs import Runs, connected
 from api.dispatch.watch import Patience, Watch
+from api.webhooks.sender import Sender
 from storage.admission import Rules
 from storage.batch_work import settle
 from storage.database import Database
@@ -107,7 +108,10 @@ def main() -> None:
         print(f"error [{error.slug}]: {error}", file=sys.stderr)
         sys.exit(2)
     leadership = Leadership(database, patience_seconds=LEADER_PATIENCE_SECONDS)
-    with connected(deployment=settings.deployment, pool=settings.work_pool) as runs:
+    with (
+        Sender(settings, database) as sender,
+        connected(deployment=settings.deployment, pool=settings.work_pool) as runs,
+    ):
         dispatcher = Dispatcher(settings, database, objects, runs)
         log.info("dispatching")
         while not stop.wait(ROUND_SECONDS):
@@ -118,6 +122,7 @@ def main() -> None:
                 stop.wait(ROUND_SECONDS)
                 continue
             if leads:
+                sender.lead()
                 dispatcher.round()
     with suppress(TransientError):
         leadership.resign()

@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 from api.batch_schemas import BatchRequest
 from api.routing import BASE
 from api.schemas import SubmitRequest, UpdateRequest, UploadRequest
+from api.webhook_schemas import WebhookChange, WebhookRequest
 
 TITLE = "splatflow"
 VERSION = "1"
@@ -16,7 +17,7 @@ DESCRIPTION = (
     "From a video to a 3D Gaussian splat scene: ask for an upload URL, PUT the video there, submit it as a job, "
     "follow the job, download the scene."
 )
-BODIES = (UploadRequest, SubmitRequest, UpdateRequest, BatchRequest)
+BODIES = (UploadRequest, SubmitRequest, UpdateRequest, BatchRequest, WebhookRequest, WebhookChange)
 SCHEME = "ApiKeyAuth"
 UNUSED = ("HTTPValidationError", "ValidationError")
 

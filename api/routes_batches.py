@@ -81,7 +81,7 @@ async def make_batch(request: Request) -> Response:
 async def list_batches(request: Request) -> Response:
     """List batches, newest first. `X-Total-Count` counts all."""
     principal, service = await require(request, READ), service_of(request)
-    limit, offset = _page(request)
+    limit, offset = page_of(request)
 
     def work() -> Response:
         rows, total = batches.listed(service.database, principal.account_id, limit=limit, offset=offset)
@@ -100,7 +100,7 @@ async def list_batches(request: Request) -> Response:
 async def get_batch(request: Request, batch_id: BatchId) -> Response:
     """Get a batch: how far it is, and a page of its jobs with the figures before and after. `X-Total-Count` counts all jobs."""
     principal, service = await require(request, READ), service_of(request)
-    limit, offset = _page(request)
+    limit, offset = page_of(request)
     identity = job_id_of(batch_id)
 
     def work() -> Response:
@@ -148,7 +148,12 @@ def _known(service: Service, batch_id: UUID, account_id: UUID) -> tuple[Batch, d
         raise _missing() from None
 
 
-def _page(request: Request) -> tuple[int, int]:
+def page_of(request: Request) -> tuple[int, int]:
+    """`limit` and `offset` of a request.
+
+    Raises:
+        ApiError: 400; a value that can't be used.
+    """
     limit = whole_number(request.query_params, "limit", 1, MAX_LIMIT)
     return limit or USUAL_LIMIT, whole_number(request.query_params, "offset", 0, MAX_OFFSET) or 0
 

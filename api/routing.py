@@ -18,6 +18,8 @@ _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 BatchId = Annotated[str, Path(description="The batch's id.", json_schema_extra={"format": "uuid"})]
 JobId = Annotated[str, Path(description="The job's id.", json_schema_extra={"format": "uuid"})]
+WebhookId = Annotated[str, Path(description="The webhook's id.", json_schema_extra={"format": "uuid"})]
+DeliveryId = Annotated[str, Path(description="The delivery's id.", json_schema_extra={"format": "uuid"})]
 
 ERRORS = {
     400: "The request can't be understood; `field` says what of it.",

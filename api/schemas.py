@@ -20,7 +20,7 @@ PATH_MESSAGE = 'Invalid turntable path. Must be "auto", "orbit" or "sway".'
 Title = Annotated[str, AfterValidator(clean_text), Field(min_length=1, max_length=255)]
 
 
-def _without_default(schema: dict[str, Any]) -> None:
+def without_default(schema: dict[str, Any]) -> None:
     """For fields whose absence means something else than their default; who reads them asks for those that were set."""
     del schema["default"]
 
@@ -106,7 +106,7 @@ class CameraData(Body):
     lookAt: Point
     up: Point
     cameraType: CameraType = Field(
-        default="drone", description="Absent: the job's camera_type.", json_schema_extra=_without_default
+        default="drone", description="Absent: the job's camera_type.", json_schema_extra=without_default
     )
 
 
@@ -183,8 +183,8 @@ class UpdateRequest(Body):
     model_config = ConfigDict(extra="forbid")
     messages = {"camera_data.cameraType": CAMERA_MESSAGE}
 
-    title: Title = Field(default="", examples=["Updated title"], json_schema_extra=_without_default)
-    public: bool = Field(default=False, json_schema_extra=_without_default)
+    title: Title = Field(default="", examples=["Updated title"], json_schema_extra=without_default)
+    public: bool = Field(default=False, json_schema_extra=without_default)
     camera_data: CameraData | None = Field(default=None, description="A whole one; null: as computed from the scene.")
 
 
