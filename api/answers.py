@@ -155,11 +155,36 @@ class Usage(Answer):
     processing_seconds_this_month: Seconds
 
 
+class Quota(Answer):
+    limit: int | None = Field(description="Null: any amount.")
+    used: float
+
+
+class Quotas(Answer):
+    """What the account may use, and what it uses."""
+
+    running: Quota = Field(description="Jobs at work at a time; more of them only wait.")
+    queued: Quota = Field(description="Jobs that wait.")
+    bytes: Quota = Field(description="Videos and files of jobs.")
+    hours: Quota = Field(description="Of processing this month (UTC).")
+
+
+class Retention(Answer):
+    """Days after its end for which what a job has is kept; null: for ever."""
+
+    keep_uploads_days: float | None
+    keep_steps_days: float | None
+    keep_outputs_days: float | None
+    keep_failed_days: float | None
+
+
 class AccountAnswer(Answer):
     name: str
     plan: str
     limits: Rates
     usage: Usage
+    quotas: Quotas
+    retention: Retention
 
 
 class AliveAnswer(Answer):

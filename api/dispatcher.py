@@ -24,6 +24,7 @@ from storage.batch_work import settle
 from storage.database import Database
 from storage.leadership import Leadership
 from storage.objects import ObjectStore, open_store
+from storage.quotas import RunningLimits
 from storage.settings import Settings, load_settings
 from tasks.errors import SplatflowError, TransientError
 
@@ -54,13 +55,14 @@ class Dispatcher:
             ),
             rules=self._rules,
         )
+        self._running_limits = RunningLimits(database, settings.quota_running)
         self._batches = BatchWatch(database)
         self._next: dict[str, float] = {}
         self._complained: dict[str, float] = {}
 
     def round(self) -> None:
         """Does all that is due now."""
-        self._paced("starting runs", ROUND_SECONDS, lambda: start_due(self._database, self._runs, self._rules))
+        self._paced("starting runs", ROUND_SECONDS, self._start)
         self._try("stopping runs", lambda: stop_due(self._database, self._runs))
         self._try("removing jobs", self._remove)
         self._try("tidying up", lambda: tidy_due(self._database, self._objects))
@@ -77,6 +79,9 @@ class Dispatcher:
         self._try(what, act)
         took = time.monotonic() - began
         self._next[what] = began + max(seconds, took / QUEUE_SHARE)
+
+    def _start(self) -> None:
+        start_due(self._database, self._runs, self._rules, self._running_limits)
 
     def _remove(self) -> None:
         entries = remove_objects_due(self._database, self._objects, self._settings.work_folder)

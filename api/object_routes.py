@@ -9,12 +9,14 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from api import errors
+from api.disk import refuse_when_low, while_there_is_room
 from api.service import Service, service_of
 from storage import jobs, uploads
 from storage.local import LocalStore
 from storage.naming import BadKey, content_disposition
 from storage.objects import BINARY, TooLarge
 from storage.signing import PATH, BadSignature, ExpiredSignature, SignedQuery
+from tasks.errors import DiskFull
 
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -60,9 +62,15 @@ def object_routes(store: LocalStore) -> list[Route]:
         if not await service.do(lambda: uploads.is_open(service.database, key)):
             raise errors.ApiError(409, "already_submitted", "This upload was submitted already; ask for a new URL.")
         try:
-            await store.receive(key, request.stream(), max_bytes=limit)
+            refuse_when_low(service.settings, more=int(declared) if declared.isascii() and declared.isdigit() else 0)
+            await store.receive(key, while_there_is_room(request.stream(), service.settings), max_bytes=limit)
         except TooLarge:
             raise _too_large(limit) from None
+        except DiskFull as error:
+            raise errors.ApiError(507, DiskFull.slug, str(error), headers=CORS) from None
+        except errors.ApiError as error:
+            error.headers |= CORS
+            raise
         except ClientDisconnect:
             raise errors.ApiError(400, "upload_ended_early", "The upload ended early.") from None
         path = store.path(key)

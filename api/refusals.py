@@ -15,6 +15,7 @@ from starlette.types import Scope
 from api import errors
 from api.routing import BASE
 from api.trace import trace_of
+from storage.quotas import QuotaExceeded
 from tasks.errors import MachineError, TransientError
 
 log = logging.getLogger("splatflow.api")
@@ -26,6 +27,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(QuotaExceeded, _over_quota)
     app.add_exception_handler(TransientError, _passing)
     app.add_exception_handler(MachineError, _passing)
 
@@ -53,6 +55,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _validation_error(request: Request, _error: Exception) -> Response:
     # The framework's own answer would repeat the client's input.
     return errors.answer(errors.bad_value("The request can't be understood.", "request"), request.scope["path"])
+
+
+async def _over_quota(request: Request, error: Exception) -> Response:
+    refusal = errors.ApiError(403, QuotaExceeded.slug, str(error))
+    return errors.answer(refusal, request.scope["path"])
 
 
 async def _passing(request: Request, error: Exception) -> Response:

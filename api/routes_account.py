@@ -11,13 +11,14 @@ from api.limits import CLASSES, READ
 from api.routing import BASE, refusals
 from api.service import service_of
 from api.usage import account_name, usage
+from storage import quotas, retention
 
 router = APIRouter(prefix=BASE, tags=["Account"])
 
 
 @router.get("/account/", response_model=AccountAnswer, responses=refusals())
 async def account(request: Request) -> Response:
-    """Get plan, limits and usage."""
+    """Get plan, limits, usage, quotas and how long things are kept."""
     principal, service = await require(request, READ), service_of(request)
     settings = service.settings
     limits = {name: service.limiter.of(principal, name) for name in CLASSES} | {
@@ -34,6 +35,11 @@ async def account(request: Request) -> Response:
                 "plan": principal.plan,
                 "limits": limits,
                 "usage": usage(service.database, principal.account_id),
+                "quotas": {
+                    name: {"limit": quota.limit, "used": quota.used}
+                    for name, quota in quotas.standing(service.database, settings, principal.account_id).items()
+                },
+                "retention": retention.shown(settings),
             }
         )
 

@@ -20,7 +20,7 @@ from api.routes_submit import IDEMPOTENCY_KEY
 from api.routing import BASE, BatchId, body_of, job_id_of, refusals
 from api.service import Service, service_of
 from api.submit import submission_of
-from storage import batches, jobs
+from storage import batches, jobs, quotas
 from storage.batch_spec import MAX_JOBS
 from storage.tables import Batch
 
@@ -66,6 +66,10 @@ async def make_batch(request: Request) -> Response:
     def work() -> Response:
         batch = Batch(account_id=principal.account_id, spec=wanted.row())
         try:
+            if submission is None or jobs.known_answer(service.database, principal.account_id, submission) is None:
+                quotas.check(
+                    service.database, service.settings, principal.account_id, {quotas.BYTES: 1, quotas.HOURS: 0}
+                )
             answer, is_new = batches.create(service.database, batch, batch_answers.batch, submission)
         except batches.TooManyJobs as error:
             raise _too_many(error) from None

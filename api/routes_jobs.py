@@ -19,7 +19,8 @@ from api.routing import BASE, JobId, base_url, body_of, job_id_of, refusals
 from api.schemas import UpdateRequest
 from api.service import Service, service_of
 from api.text import shown
-from storage import job_rows, jobs
+from storage import job_rows, jobs, quotas
+from storage.database import Database
 from storage.tables import Job
 from tasks.errors import SourceExpired
 
@@ -112,7 +113,15 @@ async def cancel_job(request: Request, job_id: JobId) -> Response:
 @router.post("/jobs/{job_id}/retry/", response_model=JobDetail, responses=refusals(404, 409))
 async def retry_job(request: Request, job_id: JobId) -> Response:
     """Run a failed job again. Steps that were finished are used again."""
-    return await _act(request, job_id, jobs.retry, "It can't be retried: only a job that has failed can.")
+    settings = service_of(request).settings
+
+    def retry(database: Database, account_id: UUID, identity: UUID) -> Job:
+        wanted = {quotas.QUEUED: 1, quotas.HOURS: 0}
+        return jobs.retry(
+            database, account_id, identity, lambda session: quotas.check_in(session, settings, account_id, wanted)
+        )
+
+    return await _act(request, job_id, retry, "It can't be retried: only a job that has failed can.")
 
 
 async def _act(request: Request, job_id: str, action: Callable[..., Job], sentence: str) -> Response:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from api.answers import SubmitAnswer, SubmitErrorAnswer, UploadAnswer
 from api.auth import require
+from api.disk import refuse_when_low
 from api.json_body import read_object
 from api.json_response import JsonResponse
 from api.limits import SUBMIT, WRITE
@@ -15,7 +16,7 @@ from api.routing import BASE, base_url, body_of, refusals
 from api.schemas import SubmitRequest, UploadRequest
 from api.service import service_of
 from api.submit import submission_of, submit
-from storage import uploads
+from storage import quotas, uploads
 
 router = APIRouter(prefix=BASE, tags=["Upload"])
 
@@ -31,7 +32,7 @@ IDEMPOTENCY_KEY = {
 @router.post(
     "/generate-upload-url/",
     response_model=UploadAnswer,
-    responses=refusals(415),
+    responses=refusals(415, 507),
     openapi_extra=body_of(UploadRequest),
 )
 async def generate_upload_url(request: Request) -> Response:
@@ -42,6 +43,8 @@ async def generate_upload_url(request: Request) -> Response:
     seconds, base = service.settings.upload_url_seconds, base_url(request)
 
     def work() -> Response:
+        refuse_when_low(service.settings)
+        quotas.check(service.database, service.settings, principal.account_id, {quotas.BYTES: 1})
         upload = uploads.create(service.database, principal.account_id, wanted.file_extension, seconds=seconds)
         url = service.objects.signed_put(upload.blob_name, seconds=seconds, base_url=base)
         return JsonResponse({"url": url, "blob_name": upload.blob_name})

@@ -31,6 +31,7 @@ ERRORS = {
     413: "The body is too large.",
     415: "The body is not JSON.",
     429: "Too many requests; `Retry-After` says when to go on.",
+    507: "The service's disk is nearly full; `Retry-After` says when to ask again.",
     500: "Our fault; tell the operator the answer's `X-Request-ID`.",
 }
 ALWAYS = (400, 401, 403, 405, 413, 429, 500)

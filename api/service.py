@@ -7,6 +7,7 @@ import anyio
 import anyio.to_thread
 from starlette.requests import Request
 
+from api.disk import DiskCollector
 from api.estimate import Estimates
 from api.events_hub import EventsHub
 from api.health import Health
@@ -34,6 +35,7 @@ class Service:
         self.limiter = Limiter(settings)
         self.links = Links(settings)
         self.metrics = Metrics()
+        self.metrics.registry.register(DiskCollector(settings))
         self.health = Health(database, objects, prefect_url=prefect_url)
         self.estimates = Estimates(database)
         self.hub = EventsHub(database, on_count=self.metrics.set_streams)

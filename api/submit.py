@@ -11,7 +11,7 @@ from api.errors import ApiError, bad_value
 from api.schemas import SubmitRequest
 from api.service import Service
 from api.text import shown
-from storage import jobs, naming, uploads
+from storage import jobs, naming, quotas, uploads
 from storage.objects import ObjectMissing
 from storage.tables import Job
 
@@ -41,6 +41,7 @@ def submit(
 
     Raises:
         ApiError: 400 no such upload, or it is too large; 409 the idempotency key was used for another body.
+        QuotaExceeded: the upload stays, to be submitted later.
         DatabaseUnavailable, StoreUnavailable
     """
     try:
@@ -48,7 +49,8 @@ def submit(
             known = jobs.known_answer(service.database, account_id, idempotency)
             if known is not None:
                 return known, False
-        _check_upload(service, account_id, wanted.blob_name)
+        size = _check_upload(service, account_id, wanted.blob_name)
+        quotas.check(service.database, service.settings, account_id, _wanted(size))  # before anything is copied
         return _make(service, account_id, wanted, idempotency)
     except jobs.IdempotencyConflict:
         message = "This Idempotency-Key was used with another body."
@@ -68,17 +70,28 @@ def _make(
             raise _blob_missing() from None
         size = _checked_size(service, source)
         job = _row(job_id, account_id, wanted, source_key=source, source_bytes=size)
-        answer, is_new = jobs.submit(service.database, job, present.submitted, idempotency)
+        answer, is_new = jobs.submit(
+            service.database,
+            job,
+            present.submitted,
+            idempotency,
+            lambda session: quotas.check_in(session, service.settings, account_id, _wanted(size)),
+        )
         return answer, is_new
     finally:
         if not is_new:
             service.objects.delete([source])
 
 
-def _check_upload(service: Service, account_id: UUID, blob_name: str) -> None:
+def _wanted(source_bytes: int) -> dict[str, int]:
+    """What a new job takes of quotas."""
+    return {quotas.QUEUED: 1, quotas.BYTES: source_bytes, quotas.HOURS: 0}
+
+
+def _check_upload(service: Service, account_id: UUID, blob_name: str) -> int:
     if not _BLOB_NAME.fullmatch(blob_name) or uploads.get(service.database, account_id, blob_name) is None:
         raise _blob_missing()
-    _checked_size(service, blob_name)
+    return _checked_size(service, blob_name)
 
 
 def _checked_size(service: Service, key: str) -> int:

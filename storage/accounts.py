@@ -5,6 +5,7 @@ Secrets are 256 random bits, so a plain hash is enough: nothing can be guessed, 
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -123,6 +124,31 @@ def create_key(
         session.add(key)
         session.flush()
     return key, owner, secret
+
+
+def listed(database: Database) -> list[Account]:
+    """All accounts, by name."""
+    with database.read() as session:
+        return list(session.scalars(select(Account).order_by(col(Account.name))))
+
+
+def set_quotas(database: Database, name: str, changes: Mapping[str, int | None]) -> Account:
+    """Changes an account's own quotas (`storage.quotas`).
+
+    Args:
+        changes: by name; 0: no limit, None: as the settings say.
+
+    Raises:
+        BadOption: there is no account of this name.
+    """
+    with database.write() as session:
+        account = session.scalars(select(Account).where(col(Account.name) == name).with_for_update()).first()
+        if account is None:
+            raise BadOption(f"There is no account {name!r}; `splatflow accounts list` shows all.")
+        own = {**account.quotas, **changes}
+        account.quotas = {quota: value for quota, value in own.items() if value is not None}
+        session.add(account)
+    return account
 
 
 def list_keys(database: Database) -> list[tuple[ApiKey, Account]]:

@@ -13,7 +13,7 @@ from sqlalchemy import CursorResult, Row, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, col
 
-from storage import measures, shadows, tally, webhooks
+from storage import measures, quotas, shadows, tally, webhooks
 from storage.database import Database
 from storage.tables import (
     DELETE,
@@ -68,7 +68,11 @@ class Submission:
 
 
 def submit(
-    database: Database, job: Job, answer: Callable[[Job], dict[str, Any]], idempotency: Submission | None = None
+    database: Database,
+    job: Job,
+    answer: Callable[[Job], dict[str, Any]],
+    idempotency: Submission | None = None,
+    check: Callable[[Session], None] = lambda _: None,
 ) -> tuple[dict[str, Any], bool]:
     """Makes the job durable together with the wish to start it; returns the answer for the client and whether it is new.
 
@@ -76,6 +80,7 @@ def submit(
         job: the new row; its source object is in the store already.
         answer: what the client is told of it; kept for repeats of the same idempotency key.
         idempotency: None: every call makes a job.
+        check: called within the transaction before a new job is made; what it raises is raised, and nothing is made.
 
     Raises:
         IdempotencyConflict: the key was used for another body.
@@ -85,6 +90,7 @@ def submit(
         with database.write() as session:
             if idempotency is not None and (known := known_answer_in(session, job.account_id, idempotency)) is not None:
                 return known, False
+            check(session)
             session.add(job)
             session.flush()
             session.add(Outbox(kind=START, job_id=job.id, attempt=job.attempt))
@@ -188,8 +194,11 @@ def cancel(database: Database, account_id: UUID, job_id: UUID) -> Job:
         return job
 
 
-def retry(database: Database, account_id: UUID, job_id: UUID) -> Job:
+def retry(database: Database, account_id: UUID, job_id: UUID, check: Callable[[Session], None] = lambda _: None) -> Job:
     """A new attempt of a job that ended without outputs; finished steps are used again.
+
+    Args:
+        check: as of `submit`.
 
     Raises:
         JobMissing
@@ -202,6 +211,8 @@ def retry(database: Database, account_id: UUID, job_id: UUID) -> Job:
             raise WrongState(job.state)
         if job.expired_at is not None:
             raise SourceGone(SOURCE_GONE_MESSAGE.format(job.expired_at))
+        check(session)
+        quotas.spend_in(session, account_id, job.started_at, job.finished_at)
         job.crashes, job.started_at = 0, None
         requeue_in(session, job)
         session.flush()
@@ -215,7 +226,9 @@ def remove(database: Database, account_id: UUID, job_id: UUID) -> None:
         JobMissing: also when it is deleted already.
     """
     with database.write() as session:
-        state = _row(session, account_id, job_id, lock=True).state
+        job = _row(session, account_id, job_id, lock=True)
+        state = job.state
+        quotas.spend_in(session, account_id, job.started_at, job.finished_at)
         _update(session, account_id, job_id, {"deleted_at": now(), "lease_token": None})
         session.execute(delete(IdempotentSubmit).where(col(IdempotentSubmit.job_id) == job_id))
         session.execute(delete(Outbox).where(col(Outbox.job_id) == job_id))

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlmodel import Session, col
 
-from storage import naming, verdict, webhooks
+from storage import naming, quotas, verdict, webhooks
 from storage.database import Database
 from storage.objects import ObjectStore
 from storage.tables import (
@@ -178,6 +178,7 @@ def remove_in(session: Session, parent_id: UUID) -> None:
     """Within a transaction that holds the job: its tries can write no more, and all that they left is to be removed."""
     found = select(Job).where(col(Job.reprocess_of) == parent_id, col(Job.deleted_at).is_(None))
     for shadow in session.scalars(found.with_for_update()).all():
+        quotas.spend_in(session, shadow.account_id, shadow.started_at, shadow.finished_at)
         shadow.deleted_at, shadow.lease_token = now(), None
         session.add(shadow)
         session.execute(delete(Outbox).where(col(Outbox.job_id) == shadow.id))
