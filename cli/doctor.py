@@ -200,6 +200,17 @@ def _mesh() -> Finding:
 
 
 def _disk() -> Finding:
+    from storage.settings import load_settings
+
+    settings = load_settings()
+    if settings.disk_low_bytes and settings.object_store == "local":
+        folder = next(path for path in (settings.object_folder, *settings.object_folder.parents) if path.is_dir())
+        free, low = shutil.disk_usage(folder).free, settings.disk_low_bytes
+        value = f"{free / GIB:.1f} GiB free in {folder}, watermark {low / GIB:.1f}"
+        if free < low:
+            meaning = "below SPLATFLOW_DISK_LOW_BYTES: the service takes no new uploads until there is more"
+            return Finding(name="disk", state="note", value=value, meaning=meaning)
+        return Finding(name="disk", state="ok", value=value, meaning="the service takes uploads")
     free = shutil.disk_usage(Path.cwd()).free
     value = f"{free / GIB:.1f} GiB free here"
     if free < MIN_DISK_BYTES:

@@ -1,4 +1,4 @@
-"""The grammar of `splatflow up`, `down`, `part` and `keys`, and what each calls."""
+"""The grammar of `splatflow up`, `down`, `part`, `keys` and `accounts`, and what each calls."""
 
 import argparse
 import os
@@ -81,6 +81,21 @@ def add(commands: Any, whole: Callable[[str], int]) -> None:
     command = keys.add_parser("rotate", parents=[shown], help="a new secret for a key")
     command.add_argument("id", metavar="ID", help="as in `keys list`")
     command.set_defaults(call=_keys_rotate)
+
+    command = commands.add_parser("accounts", help="list accounts and set their quotas")
+    accounts = command.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    command = accounts.add_parser("list", parents=[shown], help="all accounts, with quotas and what they use")
+    command.set_defaults(call=_accounts_list)
+    command = accounts.add_parser("set", parents=[shown], help="set an account's quotas")
+    command.add_argument("name", metavar="NAME", help="of the account, as in `accounts list`")
+    command.add_argument(
+        "--quota",
+        action="append",
+        required=True,
+        metavar="NAME=NUMBER",
+        help="running, queued, bytes or hours (of processing in a month); 0: no limit; default: as the settings say",
+    )
+    command.set_defaults(call=_accounts_set)
 
 
 def progress_line(line: str) -> None:
@@ -174,6 +189,24 @@ def _keys_revoke(args: argparse.Namespace) -> None:
     with keys.opened(args.data) as database:
         found = keys.revoke(database, args.id)
     keys.show(found, as_json=args.json)
+
+
+def _accounts_list(args: argparse.Namespace) -> None:
+    from cli.service import accounts, keys
+    from storage.settings import load_settings
+
+    with keys.opened(args.data) as database:
+        found = accounts.listed(database, load_settings())
+    accounts.show(found, as_json=args.json)
+
+
+def _accounts_set(args: argparse.Namespace) -> None:
+    from cli.service import accounts, keys
+    from storage.settings import load_settings
+
+    with keys.opened(args.data) as database:
+        changed = accounts.change(database, load_settings(), args.name, args.quota)
+    accounts.show([changed], as_json=args.json)
 
 
 def _keys_rotate(args: argparse.Namespace) -> None:
