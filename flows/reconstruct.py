@@ -15,6 +15,7 @@ from prefect.states import Cancelled
 
 from flows import hooks, request
 from flows.artifacts import show_result
+from flows.server import wait_for_server
 from storage.attempts import AttemptLost, claim
 from storage.database import database
 from storage.objects import open_store
@@ -30,6 +31,7 @@ from tasks.process import device
 from tasks.scale.task import require as require_tags
 from tasks.scale.task import scale
 from tasks.service import scratch
+from tasks.service.failures import told
 from tasks.service.heart import Heart
 from tasks.service.patience import patiently
 from tasks.service.reference import ExportReference, StepReference
@@ -57,7 +59,7 @@ def reconstruct(job_id: str) -> State[Any] | None:
     Returns a Cancelled state when the job no longer wants this run: it was cancelled, deleted, or given to another attempt.
     """
     try:
-        with _run_of(UUID(job_id)) as run:
+        with _run_of(UUID(job_id)) as run, _own_failures(run):
             require_mask_model(run)
             require_mesh(run)
             require_tags(run)
@@ -73,6 +75,7 @@ def reconstruct(job_id: str) -> State[Any] | None:
             scale_found = None if scaled is None else {k: v for k, v in scaled.record.items() if k != "warnings"}
             patiently(lambda: _finish(run, result, scale_found), run.log, check=run.check)
             _clear_up(run)
+            wait_for_server(run.log)
             show_result(run, result, scale_found)
     except AttemptLost:
         return Cancelled(message="The job was cancelled, deleted, or given to another attempt.")
@@ -128,6 +131,20 @@ def _clear_up(run: JobRun) -> None:
         run.clean()
     except TransientError as error:  # the job is finished all the same
         run.log.warning("Not all could be cleared up: %s", error)
+
+
+@contextmanager
+def _own_failures(run: JobRun) -> Iterator[None]:
+    """Writes down that the job has failed before Prefect is told: that may be away, and the hook comes after it."""
+    try:
+        yield
+    except AttemptLost:
+        raise
+    except Exception as error:
+        code, message = told(error)
+        patiently(lambda: run.attempt.fail(error_code=code, error_message=message), run.log, check=run.check)
+        wait_for_server(run.log)
+        raise
 
 
 @contextmanager

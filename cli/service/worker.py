@@ -50,7 +50,8 @@ def tidy() -> None:
 async def work(pool: str) -> None:
     """Works until it is killed."""
     from prefect.settings import get_current_settings
-    from prefect.workers.process import ProcessWorker
+
+    from cli.service.patient_worker import PatientWorker
 
     settings = get_current_settings()
     api_url = os.environ["PREFECT_API_URL"]
@@ -58,7 +59,7 @@ async def work(pool: str) -> None:
         await asyncio.sleep(WAIT_SECONDS)
     if pool == "gpu":
         await asyncio.to_thread(tidy)
-    worker = ProcessWorker(
+    worker = PatientWorker(
         name=name(pool, os.environ["SPLATFLOW_GROUP"]),
         work_pool_name=pool,
         limit=limit(pool),

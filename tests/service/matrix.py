@@ -96,7 +96,13 @@ class Matrix:
         host.lose()
         time.sleep(seconds)
         host.start("prefect")
+        back, before = time.monotonic(), {row["id"] for row in self.rows() if row["state"] != "queued"}
         self.note(f"Prefect's server back after {seconds:.0f} s, {self.count('finished')} jobs finished by now")
+        if len(before) < len(self.jobs):
+            wait_for(
+                lambda: any(row["state"] != "queued" and row["id"] not in before for row in self.rows()), 60, self.state
+            )
+            self.note(f"the next job began {time.monotonic() - back:.0f} s after that")
 
     def count(self, state: str) -> int:
         """Jobs in a state."""
