@@ -1,92 +1,126 @@
-"""Housekeeping, by schedule: removes what is past its time or belongs to nothing. Everything here may be interrupted and repeated."""
+"""Housekeeping, by schedule: removes what is past its time or belongs to nothing, holds the store against the rows, and shows both, and
+what the dispatcher did, in Prefect's pages. A part that can't be done says so, and the rest is done. Everything may be interrupted and
+repeated.
+"""
 
-import shutil
 import time
+from collections.abc import Callable
 from datetime import timedelta
-from uuid import UUID
+from typing import Any, TypeVar
 
 from prefect import flow, get_run_logger, task
-from prefect.tasks import exponential_backoff
+from prefect.artifacts import create_table_artifact
+from prefect.states import Completed, Failed
 
-from storage import footprint, housekeeping
+from flows import round_report
+from flows.clearing import MIN_AGE, PARTS, Cleared, Round
+from storage import actions, footprint, ledger, tally
 from storage.database import database
+from storage.ledger import Ledger
+from storage.measures import STORE_UNACCOUNTED
 from storage.objects import open_store
 from storage.settings import settings
+from storage.tables import Action, now
+from tasks.errors import SplatflowError
 
-KEEP_ANSWERS = timedelta(days=2)
-KEEP_WORK = timedelta(days=1)  # of jobs that ended without outputs: a retry goes on from it
-UPLOAD_GRACE = timedelta(hours=1)
-SUBMIT_SECONDS = 30.0  # a submit copies the upload first and writes the row then
-RETRY = {"retries": 3, "retry_delay_seconds": exponential_backoff(backoff_factor=5)}
-
-
-@task(task_run_name="uploads", **RETRY)
-def sweep_uploads() -> int:
-    """Removes uploads that were never submitted and whose URL has expired; returns how many."""
-    objects, names = open_store(settings()), housekeeping.expired_uploads(database(), grace=UPLOAD_GRACE)
-    objects.delete(names)
-    housekeeping.forget_uploads(database(), names)
-    return len(names)
+LAST_DAY = timedelta(days=1)
+RETRY: dict[str, Any] = {"retries": 1, "retry_delay_seconds": 10, "persist_result": False}
+T = TypeVar("T")
 
 
-@task(task_run_name="objects", **RETRY)
-def sweep_objects() -> int:
-    """Removes objects of jobs and uploads that have no row (a write that came late); returns how many."""
-    objects, removed = open_store(settings()), 0
-    found: dict[UUID, str] = {}
-    for key in objects.keys("jobs/"):
-        job = _uuid(key.split("/")[1])
-        if job is not None:
-            found[job] = f"jobs/{job}/"
-    strangers = found.keys() - housekeeping.existing_jobs(database(), found)
-    if strangers:
-        time.sleep(SUBMIT_SECONDS)
-    for job in strangers - housekeeping.existing_jobs(database(), strangers):
-        removed += objects.delete_prefix(found[job])
-    strays = housekeeping.unknown_uploads(database(), list(objects.keys("videos/")))
-    objects.delete(strays)
-    objects.sweep(older_than=timedelta(days=1))
-    return removed + len(strays)
+@task(task_run_name="{part}", **RETRY)
+def clear(part: str, dry_run: bool, min_age_seconds: float) -> list[Cleared]:
+    """One of `flows.clearing.PARTS`."""
+    return PARTS[part](_round(dry_run, min_age_seconds))
 
 
-@task(task_run_name="work folders", **RETRY)
-def sweep_work() -> int:
-    """Removes this machine's work folders of jobs that are gone or ended long ago; returns how many."""
-    folder, removed = settings().work_folder, 0
-    if not folder.is_dir():
-        return 0
-    jobs = {job: path for path in folder.iterdir() if (job := _uuid(path.name)) is not None}
-    for job in jobs.keys() - housekeeping.jobs_in_need(database(), jobs, ended_within=KEEP_WORK):
-        shutil.rmtree(jobs[job], ignore_errors=True)
-        removed += 1
-    return removed
+@task(task_run_name="store against rows", **RETRY)
+def balance(dry_run: bool) -> Ledger:
+    """Holds the store against the rows, and tells `/metrics` what there is."""
+    found = ledger.read(database(), open_store(settings()))
+    if not dry_run:
+        footprint.tell(database(), {line.kind: line.stored for line in found.lines})
+        tally.put(database(), STORE_UNACCOUNTED.at(found.stored - found.accounted))
+    return found
 
 
-@task(task_run_name="answers", **RETRY)
-def sweep_answers() -> int:
-    """Forgets the answers kept for repeated submits; returns how many."""
-    return housekeeping.forget_answers(database(), older_than=KEEP_ANSWERS)
-
-
-@task(task_run_name="store", **RETRY)
-def measure_store() -> int:
-    """Adds up what the object store holds, for `/metrics`; returns the bytes."""
-    return sum(footprint.measure(database(), open_store(settings())).values())
+@task(task_run_name="what the dispatcher did", **RETRY)
+def acted() -> list[Action]:
+    """The newest of what the dispatcher did about jobs in the last day."""
+    return list(actions.newest(database(), limit=round_report.SHOWN_ACTIONS, within=LAST_DAY))
 
 
 @flow(name="maintain", persist_result=False)
-def maintain() -> None:
-    """One round of housekeeping."""
-    log = get_run_logger()
-    log.info("uploads removed: %d", sweep_uploads())
-    log.info("objects removed: %d", sweep_objects())
-    log.info("work folders removed: %d", sweep_work())
-    log.info("answers forgotten: %d", sweep_answers())
-    log.info("bytes in the object store: %d", measure_store())
+def maintain(dry_run: bool = False, min_age_seconds: float = MIN_AGE.total_seconds()) -> Any:
+    """One round of housekeeping; its artifacts are `housekeeping`, `store` and `dispatcher`.
+
+    Args:
+        dry_run: removes nothing, and tells what would be removed.
+        min_age_seconds: objects that were written later stay.
+
+    Returns the report (`flows.round_report.report`) as the data of the run's state, which is Failed when a part has a defect.
+    """
+    log, began_at, began = get_run_logger(), now(), time.monotonic()
+    problems: dict[str, str] = {}
+    defects: list[str] = []
+
+    def tried(part: str, act: Callable[[], Any], otherwise: T) -> T:
+        state = act()
+        if not state.is_failed():
+            return state.result(raise_on_failure=False)
+        error = state.result(raise_on_failure=False)
+        told = str(error) if isinstance(error, SplatflowError) else f"{type(error).__name__}; see the log of its task"
+        if not isinstance(error, SplatflowError):
+            defects.append(part)
+        problems[part] = told
+        log.warning("%s: not done: %s", part, told)
+        return otherwise
+
+    nothing: list[Cleared] = []
+    cleared: list[Cleared] = []
+    for part in PARTS:
+        cleared += tried(part, lambda part=part: clear(part, dry_run, min_age_seconds, return_state=True), nothing)
+    none: Ledger | None = None
+    balanced = tried("store against rows", lambda: balance(dry_run, return_state=True), none)
+    done: list[Action] = tried("what the dispatcher did", lambda: acted(return_state=True), [])
+    found = round_report.report(
+        dry_run=dry_run,
+        began_at=began_at,
+        seconds=time.monotonic() - began,
+        cleared=cleared,
+        problems=problems,
+        ledger=balanced,
+        actions=done,
+    )
+    show(found, log)
+    if defects:
+        return Failed(message=f"Not done, by a defect: {', '.join(defects)}.", data=found)
+    told = f"{found['bytes']:,} bytes {'would be ' if dry_run else ''}removed"
+    return Completed(message=told + (f"; not done: {', '.join(problems)}" if problems else ""), data=found)
 
 
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+def show(found: dict[str, Any], log: Any) -> None:
+    """Makes the artifacts and writes the log; nothing that goes wrong here fails anything."""
+    log.info("%s", round_report.text(found))
+    what = "What would be removed" if found["dry_run"] else "What was removed"
+    tables = (
+        ("housekeeping", what, round_report.removed_table(found)),
+        ("store", "Bytes in the object store, against what rows say", round_report.store_table(found)),
+        ("dispatcher", "What the dispatcher did in the last day", round_report.action_table(found)),
+    )
+    for key, description, rows in tables:
+        try:
+            if rows:
+                create_table_artifact(table=rows, key=key, description=f"{description}, {found['began_at']}")
+        except Exception as error:
+            log.warning("The artifact %s could not be made: %s", key, error)
+
+
+def _round(dry_run: bool, min_age_seconds: float) -> Round:
+    return Round(
+        database=database(),
+        objects=open_store(settings()),
+        settings=settings(),
+        dry_run=dry_run,
+        min_age=timedelta(seconds=min_age_seconds),
+    )

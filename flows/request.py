@@ -43,6 +43,17 @@ def attempt_of(tags: Iterable[str]) -> int | None:
     return None
 
 
+def job_of(tags: Iterable[str]) -> UUID | None:
+    """The job of a run with these tags; None for a run that the dispatcher did not make."""
+    for tag in tags:
+        if tag.startswith(JOB_TAG):
+            try:
+                return UUID(tag.removeprefix(JOB_TAG))
+            except ValueError:
+                return None
+    return None
+
+
 def run_name(title: str, attempt: int) -> str:
     """What a person sees in the Prefect UI."""
     return title if attempt == 1 else f"{title} (attempt {attempt})"

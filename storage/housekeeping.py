@@ -1,43 +1,40 @@
-"""What `flows.maintain` asks: which uploads, answers, objects and folders are past their time."""
+"""Rows of housekeeping: which are past their time. What it does to objects is in `storage.garbage`."""
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, select
+from sqlalchemy import CursorResult, delete, func, select
 from sqlmodel import col
 
 from storage.database import Database
-from storage.tables import OPEN_STATES, IdempotentSubmit, Job, Upload, now
+from storage.tables import OPEN_STATES, IdempotentSubmit, Job, Upload, WebhookDelivery, now
 
 BATCH = 500
 
 
 def expired_uploads(database: Database, *, grace: timedelta) -> list[str]:
     """Uploads that no job reads and whose URL expired `grace` ago."""
-    query = select(col(Upload.blob_name)).where(
-        col(Upload.expires_at) < now() - grace,
+    with database.read() as session:
+        return list(session.scalars(select(col(Upload.blob_name)).where(*_expired(now() - grace))))
+
+
+def forget_uploads(database: Database, names: Sequence[str], *, grace: timedelta) -> list[str]:
+    """Removes the rows of those of these uploads that no job reads even now, and whose URL expired `grace` ago; returns which."""
+    gone: list[str] = []
+    for first in range(0, len(names), BATCH):
+        part = col(Upload.blob_name).in_(names[first : first + BATCH])
+        with database.write() as session:
+            wanted = delete(Upload).where(part, *_expired(now() - grace)).returning(col(Upload.blob_name))
+            gone += session.scalars(wanted.execution_options(synchronize_session=False)).all()
+    return gone
+
+
+def _expired(before: datetime) -> tuple:
+    return (
+        col(Upload.expires_at) < before,
         ~select(col(Job.id)).where(col(Job.blob_name) == col(Upload.blob_name)).exists(),
     )
-    with database.read() as session:
-        return list(session.scalars(query))
-
-
-def forget_uploads(database: Database, names: Sequence[str]) -> None:
-    """Removes the rows of uploads."""
-    for first in range(0, len(names), BATCH):
-        with database.write() as session:
-            session.execute(delete(Upload).where(col(Upload.blob_name).in_(names[first : first + BATCH])))
-
-
-def unknown_uploads(database: Database, names: Sequence[str]) -> list[str]:
-    """Those of these uploads that have no row."""
-    known: set[str] = set()
-    for first in range(0, len(names), BATCH):
-        with database.read() as session:
-            query = select(col(Upload.blob_name)).where(col(Upload.blob_name).in_(names[first : first + BATCH]))
-            known.update(session.scalars(query))
-    return [name for name in names if name not in known]
 
 
 def existing_jobs(database: Database, job_ids: Iterable[UUID]) -> set[UUID]:
@@ -64,9 +61,22 @@ def jobs_in_need(database: Database, job_ids: Iterable[UUID], *, ended_within: t
     return found
 
 
-def forget_answers(database: Database, *, older_than: timedelta) -> int:
+def forget_answers(database: Database, *, older_than: timedelta, dry_run: bool = False) -> int:
     """Forgets answers to submits with an idempotency key; returns how many."""
+    old = col(IdempotentSubmit.created_at) < now() - older_than
+    if dry_run:
+        with database.read() as session:
+            return session.execute(select(func.count()).select_from(IdempotentSubmit).where(old)).scalar_one()
     with database.write() as session:
-        done = session.execute(delete(IdempotentSubmit).where(col(IdempotentSubmit.created_at) < now() - older_than))
+        done = session.execute(delete(IdempotentSubmit).where(old))
         assert isinstance(done, CursorResult)
         return done.rowcount
+
+
+def old_deliveries(database: Database, *, older_than: timedelta) -> int:
+    """How many deliveries of webhooks were made so long ago."""
+    query = (
+        select(func.count()).select_from(WebhookDelivery).where(col(WebhookDelivery.created_at) < now() - older_than)
+    )
+    with database.read() as session:
+        return session.execute(query).scalar_one()

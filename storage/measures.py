@@ -61,8 +61,25 @@ STORE_BYTES = Level(
 STORE_MEASURED = Level(
     name="splatflow_store_measured_timestamp_seconds", help="When the object store was looked at last, in Unix time."
 )
+COLLECTED = Count(
+    name="splatflow_collected_bytes",
+    help="Bytes that housekeeping removed, by what they were.",
+    labels=("class",),
+    known=tuple(
+        (kind,)
+        for kind in ("uploads", "sources", "steps", "checkpoints", "outputs", "previews", OTHER, "unfinished", "work")
+    ),
+)
+STORE_UNACCOUNTED = Level(
+    name="splatflow_store_unaccounted_bytes",
+    help="Bytes in the object store at the last look beyond what rows account for; less than 0: something is missing.",
+)
 
-COUNTS, LEVELS, SPREADS = (ENDED, FAILURES, DEATHS, WEBHOOKS), (STORE_BYTES, STORE_MEASURED), (WAIT, STEP_SECONDS)
+COUNTS, LEVELS, SPREADS = (
+    (ENDED, FAILURES, DEATHS, WEBHOOKS, COLLECTED),
+    (STORE_BYTES, STORE_MEASURED, STORE_UNACCOUNTED),
+    (WAIT, STEP_SECONDS),
+)
 
 
 def failed(error_code: str) -> list[Change]:

@@ -68,7 +68,11 @@ class Count(Family):
 
     def one(self, **labels: str) -> list[Change]:
         """It happened once."""
-        return [Change(name=self.name, labels=self._key(labels), part="", value=1.0)]
+        return self.by(1.0, **labels)
+
+    def by(self, value: float, **labels: str) -> list[Change]:
+        """It happened so often, or so much of it."""
+        return [Change(name=self.name, labels=self._key(labels), part="", value=value)]
 
 
 @dataclass(frozen=True, kw_only=True)

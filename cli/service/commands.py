@@ -57,6 +57,14 @@ def add(commands: Any, whole: Callable[[str], int]) -> None:
     command.add_argument("--out", type=Path, metavar="DIR", help="result folder (default: out/<name of the input>)")
     command.set_defaults(call=_reconstruct)
 
+    command = commands.add_parser("maintain", parents=[data], help="remove what nobody needs any more, now")
+    command.add_argument("--dry-run", action="store_true", help="only tell what would be removed")
+    command.add_argument(
+        "--min-age", type=whole, metavar="SECONDS", help="objects that were written later stay (default: 3,600)"
+    )
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.set_defaults(call=_maintain)
+
     command = commands.add_parser("keys", help="make, list and end API keys")
     keys = command.add_subparsers(title="commands", metavar="COMMAND", required=True)
     shown = argparse.ArgumentParser(add_help=False, parents=[data])
@@ -157,6 +165,16 @@ def _reconstruct(args: argparse.Namespace) -> None:
     out = args.out or default_out(args.source)
     reconstruct(folder, args.source, out, fields, progress_line)
     client_commands.show_summary(out)
+
+
+def _maintain(args: argparse.Namespace) -> None:
+    from cli.service import maintain
+    from tasks.errors import BadOption
+
+    if args.min_age is not None and args.min_age < 0:
+        raise BadOption("--min-age must be 0 or more seconds.")
+    found = maintain.maintain(args.data, dry_run=args.dry_run, min_age_seconds=args.min_age, say=progress_line)
+    maintain.show(found, as_json=args.json)
 
 
 def _keys_create(args: argparse.Namespace) -> None:

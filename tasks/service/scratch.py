@@ -36,15 +36,18 @@ def held(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def sweep(root: Path, database: Database, *, keep: timedelta = KEEP) -> tuple[int, int]:
+def sweep(root: Path, database: Database, *, keep: timedelta = KEEP, dry_run: bool = False) -> tuple[int, int]:
     """Removes the work folders of jobs that are gone, or ended `keep` ago, and that nobody holds; returns how many, and their bytes.
+
+    Args:
+        dry_run: only counts.
 
     Raises:
         DatabaseUnavailable
     """
     found = folders(root)
     needed = housekeeping.jobs_in_need(database, found, ended_within=keep)
-    return _remove([path for job, path in found.items() if job not in needed])
+    return _remove([path for job, path in found.items() if job not in needed], dry_run=dry_run)
 
 
 def make_room(root: Path, needed_bytes: int, step: str, log: Log) -> None:
@@ -85,13 +88,14 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def _remove(paths: list[Path]) -> tuple[int, int]:
+def _remove(paths: list[Path], *, dry_run: bool = False) -> tuple[int, int]:
     count = size = 0
     for path in paths:
         with _alone(path) as alone:
             if alone:
                 size += size_of(path)
-                shutil.rmtree(path, ignore_errors=True)
+                if not dry_run:
+                    shutil.rmtree(path, ignore_errors=True)
                 count += 1
     return count, size
 

@@ -1,157 +1,127 @@
-"""Housekeeping removes what belongs to nothing, and nothing else."""
+"""A round of housekeeping: each part does its work, or says why not while the others do theirs, and all is told."""
 
-import os
-import time
-from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from flows import maintain
-from storage import jobs, measures, naming, tally, uploads
+from flows import past_runs, round_report
+from flows.clearing import KEEP_ANSWERS, PARTS, UPLOAD_GRACE, Cleared, Round
+from storage import actions, jobs, ledger, measures, naming, tally, uploads
 from storage.database import Database
 from storage.jobs import Submission
-from storage.local import INCOMING, LocalStore
+from storage.local import LocalStore
+from storage.objects import StoreUnavailable
+from storage.removed import Removed
 from storage.settings import Settings
-from storage.tables import IdempotentSubmit, Upload, now
+from storage.tables import Action, IdempotentSubmit, Upload, now
 from tests.support.databases import at_work, counts, new_job, submitted
+
+ON_STORE = ("uploads", "objects", "unfinished writes")
+
+
+@pytest.fixture
+def this(sqlite_database: Database, objects: LocalStore, service_settings: Settings) -> Round:
+    return Round(database=sqlite_database, objects=objects, settings=service_settings, min_age=timedelta(seconds=-5))
 
 
 @pytest.fixture(autouse=True)
-def of_these_tests(
-    monkeypatch: pytest.MonkeyPatch, sqlite_database: Database, objects: LocalStore, service_settings: Settings
-) -> None:
-    monkeypatch.setattr(maintain, "database", lambda: sqlite_database)
-    monkeypatch.setattr(maintain, "settings", lambda: service_settings)
-    monkeypatch.setattr(maintain, "open_store", lambda _: objects)
-    monkeypatch.setattr(maintain, "SUBMIT_SECONDS", 0.0)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.garbage.SUBMIT_SECONDS", 0.0)
 
 
-def upload_of(database: Database, objects: LocalStore, account_id: UUID, *, expired_ago: timedelta) -> str:
-    name = uploads.create(database, account_id, "mp4", seconds=60).blob_name
-    objects.put_bytes(name, b"video")
-    with database.write() as session:
-        session.execute(update(Upload).where(col(Upload.blob_name) == name).values(expires_at=now() - expired_ago))
-    return name
+def dry(this: Round) -> Round:
+    return Round(
+        database=this.database, objects=this.objects, settings=this.settings, dry_run=True, min_age=this.min_age
+    )
 
 
-def test_uploads_that_were_never_submitted_go(sqlite_database: Database, objects: LocalStore, account_id: UUID):
-    forgotten = upload_of(sqlite_database, objects, account_id, expired_ago=timedelta(hours=2))
-    late = upload_of(sqlite_database, objects, account_id, expired_ago=timedelta(minutes=2))
-    read = upload_of(sqlite_database, objects, account_id, expired_ago=timedelta(hours=2))
-    submitted(sqlite_database, account_id, blob_name=read)
-    assert maintain.sweep_uploads.fn() == 1
-    assert set(objects.keys("")) == {late, read}
-    assert counts(sqlite_database)["upload"] == 2
-    assert forgotten not in set(objects.keys(""))
-    assert maintain.sweep_uploads.fn() == 0
+def done(part: str, this: Round) -> dict[str, list[Removed]]:
+    return {one.part: list(one.removed) for one in PARTS[part](this) if one.removed}
 
 
-def test_objects_of_no_job_go_and_those_of_jobs_stay(sqlite_database: Database, objects: LocalStore, account_id: UUID):
-    kept, deleted = submitted(sqlite_database, account_id), submitted(sqlite_database, account_id)
-    jobs.remove(sqlite_database, account_id, deleted)  # its row is there until the dispatcher has removed all
-    known = upload_of(sqlite_database, objects, account_id, expired_ago=timedelta(0))
-    keep = {known, *(naming.source_key(job_id, "mp4") for job_id in (kept, deleted)), "jobs/not-an-id/x"}
-    stray = {
-        naming.source_key(stranger := uuid4(), "mp4"),
-        naming.output_key(stranger, 1, "late.ply"),
-        f"videos/{uuid4()}.mp4",
-    }
-    for key in keep | stray:
-        objects.put_bytes(key, b"x")
-    assert maintain.sweep_objects.fn() == len(stray)
-    assert set(objects.keys("")) == keep
+def test_objects_go_and_are_counted_for_metrics(this: Round, account_id: UUID):
+    name = uploads.create(this.database, account_id, "mp4", seconds=60).blob_name
+    with this.database.write() as session:
+        session.execute(update(Upload).values(expires_at=now() - 2 * UPLOAD_GRACE))
+    stranger = naming.step_key(uuid4(), "sfm", "d")
+    this.objects.put_bytes(name, b"video")
+    this.objects.put_bytes(stranger, b"x" * 7)
+    expected = {"uploads never submitted": [Removed(kind="uploads", objects=1, bytes=5)]}
+    assert done("uploads", dry(this)) == done("uploads", this) == expected
+    expected = {"objects of no job": [Removed(kind="steps", objects=1, bytes=7)]}
+    assert done("objects", dry(this)) == done("objects", this) == expected
+    assert list(this.objects.keys("")) == []
+    with this.database.read() as session:
+        counted = tally.read(session)[measures.COLLECTED.name]
+    assert {labels[0]: parts[""] for labels, parts in counted.items()} == {"uploads": 5, "steps": 7}
 
 
-def test_a_submit_that_has_copied_and_not_yet_written_loses_nothing(
-    sqlite_database: Database, objects: LocalStore, account_id: UUID, monkeypatch: pytest.MonkeyPatch
-):
-    job = new_job(account_id)
-    objects.put_bytes(job.source_key, b"video")
-
-    def meanwhile(_: float) -> None:
-        jobs.submit(sqlite_database, job, lambda row: {})
-
-    monkeypatch.setattr(maintain.time, "sleep", meanwhile)
-    assert maintain.sweep_objects.fn() == 0
-    assert list(objects.keys("")) == [job.source_key]
-
-
-def test_what_crashes_left_of_objects_on_their_way_in_goes(objects: LocalStore):
-    incoming = objects.folder / INCOMING
-    incoming.mkdir(parents=True)
-    old, new = incoming / "old", incoming / "new"
-    for path in (old, new):
-        path.write_bytes(b"x")
-    long_ago = time.time() - 10 * 86_400
-    os.utime(old, (long_ago, long_ago))
-    maintain.sweep_objects.fn()
-    assert list(incoming.iterdir()) == [new]
-
-
-def test_work_folders_stay_while_they_are_of_use(
-    sqlite_database: Database, account_id: UUID, service_settings: Settings
-):
-    work = service_settings.work_folder
-    assert maintain.sweep_work.fn() == 0, "there is no folder yet"
-    waiting, working, deleted = (submitted(sqlite_database, account_id) for _ in range(3))
-    at_work(sqlite_database, working)
-    jobs.remove(sqlite_database, account_id, deleted)
+def test_work_folders_stay_while_they_are_of_use(this: Round, account_id: UUID):
+    work = this.settings.work_folder
+    assert done("work folders", this) == {}, "there is no folder yet"
+    waiting, working, deleted = (submitted(this.database, account_id) for _ in range(3))
+    at_work(this.database, working)
+    jobs.remove(this.database, account_id, deleted)
     for name in (waiting, working, deleted, uuid4(), "other"):
-        (work / str(name) / "train").mkdir(parents=True)
-    assert maintain.sweep_work.fn() == 2
+        (work / str(name)).mkdir(parents=True)
+        (work / str(name) / "frame").write_bytes(b"x" * 10)
+    expected = {"work folders of this machine": [Removed(kind="work", objects=2, bytes=20)]}
+    assert done("work folders", dry(this)) == done("work folders", this) == expected
     assert {path.name for path in work.iterdir()} == {str(waiting), str(working), "other"}
 
 
-def test_old_answers_are_forgotten(sqlite_database: Database, account_id: UUID):
+def test_old_rows_are_forgotten(this: Round, account_id: UUID):
     for key in ("old", "new"):
-        jobs.submit(sqlite_database, new_job(account_id), lambda job: {}, Submission(key=key, body_sha256="b"))
-    with sqlite_database.write() as session:
+        jobs.submit(this.database, new_job(account_id), lambda job: {}, Submission(key=key, body_sha256="b"))
+    with this.database.write() as session:
         session.execute(
             update(IdempotentSubmit)
             .where(col(IdempotentSubmit.key) == "old")
-            .values(created_at=now() - 2 * maintain.KEEP_ANSWERS)
+            .values(created_at=now() - 2 * KEEP_ANSWERS)
         )
-    assert maintain.sweep_answers.fn() == 1
-    assert counts(sqlite_database)["idempotentsubmit"] == 1
+        session.add(Action(job_id=uuid4(), attempt=1, kind="lost", reason="x", done_at=now() - timedelta(days=60)))
+    expected = {"old rows": [Removed(kind="answers", objects=1, bytes=0), Removed(kind="actions", objects=1, bytes=0)]}
+    assert done("rows", dry(this)) == done("rows", this) == expected
+    assert counts(this.database)["idempotentsubmit"] == 1
+    assert done("rows", this) == {}
 
 
-def test_what_the_store_holds_is_added_up(sqlite_database: Database, objects: LocalStore):
-    job_id = uuid4()
-    for key, size in (
-        (naming.upload_key(uuid4(), "mp4"), 1),
-        (naming.source_key(job_id, "mp4"), 2),
-        (naming.step_key(job_id, "sfm", "d"), 4),
-        (naming.step_key(job_id, "train", "d"), 8),
-        (naming.output_key(job_id, 1, "scene.ply"), 16),
-        (naming.preview_key(job_id, 1, 1), 32),
-        (naming.result_key(job_id, "sfm.d"), 64),
-        ("jobs/stray", 128),
-        ("stray", 256),
-    ):
-        objects.put_bytes(key, b"x" * size)
-    assert maintain.measure_store.fn() == 511
-    with sqlite_database.read() as session:
-        levels = tally.read(session)
-    found = {labels[0]: parts[""] for labels, parts in levels[measures.STORE_BYTES.name].items()}
-    assert found == {
-        "uploads": 1,
-        "sources": 2,
-        "steps": 12,
-        "checkpoints": 0,
-        "outputs": 16,
-        "previews": 32,
-        "other": 448,
-    }
-    assert abs(levels[measures.STORE_MEASURED.name][()][""] - time.time()) < 60
+def test_a_store_or_a_prefect_that_is_away_is_told(this: Round, monkeypatch: pytest.MonkeyPatch):
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("The store is away.")
+
+    for name in ("entries", "sweep", "sizes"):
+        monkeypatch.setattr(this.objects, name, away)
+    for part in ON_STORE:
+        with pytest.raises(StoreUnavailable):
+            PARTS[part](this)
+    assert done("rows", this) == done("work folders", this) == done("retention", this) == {}
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with pytest.raises(past_runs.PrefectAway, match="PREFECT_API_URL"):
+        PARTS["runs"](this)
 
 
-@pytest.mark.parametrize(
-    "sweep", [maintain.sweep_uploads.fn, maintain.sweep_objects.fn, maintain.sweep_work.fn, maintain.sweep_answers.fn]
-)
-def test_on_an_empty_service_there_is_nothing_to_do(sweep: Callable[[], int], tmp_path: Path):
-    assert sweep() == 0
+def test_what_is_told(this: Round, account_id: UUID):
+    job_id = submitted(this.database, account_id)
+    at_work(this.database, job_id).give_back()
+    this.objects.put_bytes("notes.txt", b"12345")
+    found = round_report.report(
+        dry_run=True,
+        began_at=now(),
+        seconds=1.0,
+        cleared=[Cleared(part="old rows", removed=(Removed(kind="answers", objects=1234, bytes=0),))],
+        problems={"runs": "Prefect does not answer."},
+        ledger=ledger.read(this.database, this.objects),
+        actions=actions.newest(this.database, limit=9, within=timedelta(days=1)),
+    )
+    assert (found["bytes"], found["store"]["stored"], found["store"]["accounted"]) == (0, 5, 5)
+    assert found["store"]["missing"] == [naming.source_key(job_id, "mp4")], "its bytes make up for the stray's"
+    assert not found["store"]["balanced"]
+    told = round_report.text(found)
+    for part in ("1,234", "would be removed", "not done: Prefect does not answer.", "given back", "notes.txt"):
+        assert part in told
+    assert [row["class"] for row in round_report.store_table(found)][-1] == "all"
+    assert round_report.action_table(found)[0]["job"] == str(job_id)
