@@ -1,0 +1,377 @@
+"""Deliveries to real receivers on loopback, by a clock of the test's: signed, tried again, at least once, and never in each other's way."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+
+from api.webhooks import retry, sender
+from api.webhooks.sender import Sender
+from storage import jobs, webhook_queue, webhook_secrets, webhooks
+from storage.database import Database, DatabaseUnavailable
+from storage.settings import Settings
+from storage.tables import Webhook, WebhookDelivery, now
+from tests.api.webhooks.receiver import Receiver, receiving, status, verify
+from tests.support.databases import FILES, at_work, job_row, new_account, submitted
+
+SECRET = "signs what webhooks of tests get"
+
+
+class Clock:
+    """The time, as far as the test lets it go."""
+
+    def __init__(self) -> None:
+        self.at = now()
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def forward(self, **delta: float) -> None:
+        self.at += timedelta(**delta)
+
+
+class World:
+    """An account, and a sender for it."""
+
+    def __init__(self, database: Database, folder: Path, **options: Any) -> None:
+        given = {
+            "webhook_allow_http": True,
+            "webhook_allow_private": "127.0.0.0/8",
+            "signing_secret": SECRET,
+            **options,
+        }
+        self.database, self.settings = database, Settings(data=folder / "data", **given)
+        self.clock, self.account_id = Clock(), new_account(database)
+        self.sender = self.another()
+
+    def another(self, **options: Any) -> Sender:
+        return Sender(self.settings, self.database, clock=self.clock, **{"seconds": 2.0, **options})
+
+    def hook(self, receiver: Receiver | str, **options: Any) -> Webhook:
+        url = receiver if isinstance(receiver, str) else f"http://127.0.0.1:{receiver.port}/"
+        salt = webhook_secrets.new_salt(SECRET.encode())
+        row = Webhook(account_id=self.account_id, url=url, events=list(webhooks.EVENTS), salt=salt, **options)
+        return webhooks.create(self.database, row, most=1000)
+
+    def end_a_job(self, **values: Any) -> UUID:
+        attempt = at_work(self.database, submitted(self.database, self.account_id, **values))
+        attempt.finish(files=FILES, quality={"psnr_db": 21.5}, scale=None)
+        return attempt.job_id
+
+    def send(self) -> int:
+        """Makes all tries that are due now, one after the other for each webhook; how many."""
+        self.clock.at = max(self.clock.at, now())
+        made = 0
+        while begun := self.sender.round():
+            made += begun
+            assert self.sender.wait(20)
+        return made
+
+    def log(self) -> list[WebhookDelivery]:
+        with self.database.read() as session:
+            return list(session.scalars(select(WebhookDelivery).order_by(col(WebhookDelivery.created_at))))
+
+
+@pytest.fixture
+def world(sqlite_database: Database, tmp_path: Path) -> Iterator[World]:
+    world = World(sqlite_database, tmp_path)
+    yield world
+    assert world.sender.wait(20)
+
+
+def test_a_finished_job_is_told_signed(world: World):
+    with receiving() as receiver:
+        hook = world.hook(receiver)
+        job_id = world.end_a_job(title="Küche <b>", public=False)
+        assert world.send() == 1
+    ((_, headers, body),) = receiver.requests
+    (row,) = world.log()
+    secret = webhook_secrets.secret_of(SECRET.encode(), hook.salt)
+    moment = world.clock().timestamp()
+    assert verify(secret, headers["Splatflow-Signature"], body, now=moment)
+    assert not verify(secret, headers["Splatflow-Signature"], body + b" ", now=moment)
+    assert not verify(secret + "x", headers["Splatflow-Signature"], body, now=moment)
+    assert not verify(secret, headers["Splatflow-Signature"], body, now=moment + 301)
+    assert (headers["Splatflow-Event"], headers["Splatflow-Delivery"]) == ("job.finished", str(row.id))
+    assert headers["Content-Type"] == "application/json"
+    told = json.loads(body)
+    assert (told["id"], told["event"], told["job"]["job_id"]) == (str(row.id), "job.finished", str(job_id))
+    assert (told["job"]["title"], told["job"]["status"], told["job"]["has_ply"]) == ("Küche <b>", "Finished", True)
+    assert told["created_at"].endswith("Z")
+    assert b"signature=" not in body
+    assert told["job"]["viewer_url"] is None
+    assert (row.state, row.tries, row.status_code, row.error) == ("delivered", 1, 200, None)
+    assert world.send() == 0
+
+
+def test_the_job_is_the_detail_that_get_gives(world: World, tmp_path: Path):
+    """But for what changes with the asker: the estimate, and the link."""
+    from api import present
+    from api.webhooks.content import Contents
+
+    job_id = world.end_a_job(public=True, turntable={"seconds": 6.0, "side_px": 960, "path": "auto"})
+    world.hook("https://receiver.example.org/")
+    job_id = world.end_a_job(public=True, turntable={"seconds": 6.0, "side_px": 960, "path": "auto"})
+    (row,) = world.log()
+    settings = Settings(data=tmp_path / "data", public_url="https://scenes.example.org/", prefect_ui_url="http://p")
+    told = json.loads(Contents(settings).body(row.body))["job"]
+    assert told.pop("viewer_url") == f"https://scenes.example.org/scenes/{job_id}"
+    assert told.pop("run_url").startswith("http://p/runs/flow-run/")
+    expected = present.detail(job_row(world.database, job_id), remaining_seconds=None, viewer_url=None)
+    assert told == {name: value for name, value in expected.items() if name not in ("viewer_url", "run_url")}
+
+
+def test_a_row_of_an_older_version_is_told_too(world: World, tmp_path: Path):
+    from api.webhooks.content import Contents
+
+    world.hook("https://receiver.example.org/")
+    world.end_a_job()
+    (row,) = world.log()
+    stored = json.loads(row.body)
+    del stored["job"]["mesh"], stored["job"]["expired_at"]
+    stored["job"]["of_a_newer_version"] = 1
+    told = json.loads(Contents(world.settings).body(json.dumps(stored)))["job"]
+    assert told["mesh"] is False
+    assert "of_a_newer_version" not in told
+
+
+def test_what_fails_is_tried_again_under_the_same_id_until_it_is_heard(world: World):
+    replies = [status(code) for code in (500, 404, 429, 302, 200)]
+    with receiving(*replies) as receiver:
+        world.hook(receiver)
+        world.end_a_job()
+        for tries in range(1, 6):
+            assert world.send() == 1
+            assert world.send() == 0, "not before its pause is over"
+            (row,) = world.log()
+            assert row.tries == tries
+            if tries < 5:
+                assert row.state == "waiting"
+                pause = (row.due_at - world.clock()).total_seconds()
+                assert 0.75 * 10 * 3 ** (tries - 1) - 1 <= pause <= 1.25 * 10 * 3 ** (tries - 1)
+                assert ("redirects are not followed" in (row.error or "")) == (tries == 4)
+                world.clock.at = row.due_at
+    assert (row.state, row.status_code, row.error) == ("delivered", 200, None)
+    assert len({headers["Splatflow-Delivery"] for _, headers, _ in receiver.requests}) == 1
+    assert len({body for _, _, body in receiver.requests}) == 1
+    stamps = [headers["Splatflow-Signature"] for _, headers, _ in receiver.requests]
+    assert len(set(stamps)) == 5, "each try is signed at its own time"
+
+
+def test_after_a_day_it_is_given_up_and_can_be_asked_for_again(world: World):
+    with receiving() as receiver:
+        pass  # nobody listens there any more
+    world.hook(receiver)
+    world.end_a_job()
+    began, tries = world.log()[0].created_at, 0
+    while (row := world.log()[0]).state == "waiting":
+        world.clock.at = max(world.clock.at, row.due_at)
+        tries += world.send()
+    assert (row.state, row.status_code) == ("failed", None)
+    assert row.error == "No connection: connection refused."
+    assert row.ended_at is not None
+    assert timedelta(hours=20) < row.ended_at - began <= timedelta(hours=24)
+    assert tries == row.tries
+    assert 14 <= tries <= 24
+    row = webhooks.redeliver(world.database, world.account_id, row.webhook_id, row.id)
+    world.clock.at = row.due_at
+    assert world.send() == 1
+    assert (world.log()[0].state, world.log()[0].tries) == ("waiting", 1)
+
+
+def test_a_receiver_says_when_to_come_again(world: World):
+    with receiving(status(429, Retry_After="600"), status(503, Retry_After="864000")) as receiver:
+        world.hook(receiver)
+        world.end_a_job()
+        for seconds in (600, 7200):
+            world.send()
+            (row,) = world.log()
+            assert (row.due_at - world.clock()).total_seconds() == pytest.approx(seconds, abs=1)
+            world.clock.at = row.due_at
+
+
+def test_410_switches_off(world: World):
+    with receiving(status(410)) as receiver:
+        hook = world.hook(receiver)
+        for _ in range(3):
+            world.end_a_job()
+        assert world.send() == 1
+    assert [row.state for row in world.log()] == ["failed"] * 3
+    assert not webhooks.get(world.database, world.account_id, hook.id).active
+    world.end_a_job()
+    assert len(world.log()) == 3
+
+
+def test_who_dies_between_sending_and_saying_so_tells_it_again(world: World, monkeypatch: pytest.MonkeyPatch):
+    def dead(*_: Any) -> bool:
+        raise DatabaseUnavailable("It is gone.")
+
+    with receiving() as receiver:
+        world.hook(receiver)
+        world.end_a_job()
+        with monkeypatch.context() as patch:
+            patch.setattr(webhook_queue, "settle", dead)
+            assert world.send() == 1
+        assert world.send() == 0, "its claim holds for a while"
+        world.clock.forward(seconds=sender.LEASE.total_seconds())
+        world.sender = world.another()
+        assert world.send() == 1
+    assert [headers["Splatflow-Delivery"] for _, headers, _ in receiver.requests] == [str(world.log()[0].id)] * 2
+    assert (world.log()[0].state, world.log()[0].tries) == ("delivered", 2)
+
+
+def test_two_senders_make_each_try_once(world: World):
+    other = world.another()
+    with receiving() as receiver:
+        world.hook(receiver)
+        for _ in range(10):
+            world.end_a_job()
+        world.clock.at = now()
+        while world.sender.round() + other.round():
+            assert world.sender.wait(20)
+            assert other.wait(20)
+    assert len(receiver.requests) == 10
+    assert len({headers["Splatflow-Delivery"] for _, headers, _ in receiver.requests}) == 10
+
+
+def test_of_a_deleted_job_nothing_is_sent(world: World):
+    with receiving() as receiver:
+        world.hook(receiver)
+        job_id = world.end_a_job()
+        jobs.remove(world.database, world.account_id, job_id)
+        assert world.send() == 0
+    assert receiver.connections == 0
+
+
+def test_a_job_that_is_deleted_while_it_is_told(world: World):
+    def reply(handler: Any) -> None:
+        jobs.remove(world.database, world.account_id, job_id)
+        status(500)(handler)
+
+    with receiving(reply) as receiver:
+        world.hook(receiver)
+        job_id = world.end_a_job()
+        assert world.send() == 1
+    assert world.log() == []
+
+
+def test_private_addresses_are_refused_where_nothing_is_allowed(sqlite_database: Database, tmp_path: Path):
+    world = World(sqlite_database, tmp_path, webhook_allow_private="")
+    with receiving() as receiver:
+        for host in ("localhost", "hooks.example.org"):
+            world.hook(f"http://{host}:{receiver.port}/")
+        world.hook(receiver)  # made when it was allowed
+        world.sender = world.another(resolve=lambda host, port: ["127.0.0.1"])
+        world.end_a_job()
+        assert world.send() == 3
+        assert receiver.connections == 0
+    assert {row.state for row in world.log()} == {"waiting"}
+    assert {"private" in (row.error or "") for row in world.log()} == {True}
+
+
+def test_a_service_with_another_signing_secret_signs_nothing(world: World, sqlite_database: Database, tmp_path: Path):
+    with receiving() as receiver:
+        hook = world.hook(receiver)
+        world.end_a_job()
+        other = World(sqlite_database, tmp_path, signing_secret="changed since, and long enough")
+        assert other.send() == 1
+        assert receiver.connections == 0
+        (row,) = world.log()
+        assert row.error == "The service's signing secret has changed; rotate the webhook's secret."
+        salt = webhook_secrets.new_salt(b"changed since, and long enough")
+        webhooks.change(world.database, world.account_id, hook.id, {"salt": salt})
+        other.clock.at = row.due_at
+        assert other.send() == 1
+    assert world.log()[0].state == "delivered"
+
+
+def test_slow_receivers_hold_up_nobody_else(world: World):
+    """More of them than there are threads, and each silent until its time is over."""
+    let_go = threading.Event()
+
+    def hang(handler: Any) -> None:
+        let_go.wait(20)
+        status(200)(handler)
+
+    with receiving(hang) as slow, receiving() as quick:
+        slow_hooks = [world.hook(slow) for _ in range(2 * sender.MOST)]
+        world.sender = world.another(seconds=20)
+        for hook in slow_hooks:
+            world.sender._known[hook.id] = sender._Known(number=0, slow=True)
+        world.hook(quick)
+        for _ in range(5):
+            world.end_a_job()
+        with world.sender:
+            world.sender.lead()
+            deadline = time.monotonic() + 15
+            while len(quick.requests) < 5 and time.monotonic() < deadline:
+                world.clock.at = now()
+                time.sleep(0.02)
+            assert len(quick.requests) == 5
+            assert len(slow.requests) <= sender.MOST_SLOW
+            let_go.set()
+        assert world.sender.wait(20)
+
+
+def test_one_try_at_a_time_for_each_webhook(world: World):
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def count(handler: Any) -> None:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.02)
+        with lock:
+            at_once -= 1
+        status(200)(handler)
+
+    with receiving(count) as receiver:
+        world.hook(receiver)
+        for _ in range(4):
+            world.end_a_job()
+        world.send()
+    assert (len(receiver.requests), most) == (4, 1)
+
+
+def test_only_who_leads_sends(world: World):
+    with receiving() as receiver:
+        world.hook(receiver)
+        world.end_a_job()
+        world.clock.at = now()
+        with world.sender:
+            time.sleep(0.1)
+            assert receiver.connections == 0
+            world.sender.lead()
+            deadline = time.monotonic() + 10
+            while not receiver.requests and time.monotonic() < deadline:
+                time.sleep(0.02)
+        assert len(receiver.requests) == 1
+
+
+def test_a_ping_is_about_no_job(world: World):
+    with receiving() as receiver:
+        hook = world.hook(receiver)
+        webhooks.ping(world.database, world.account_id, hook.id)
+        world.send()
+    ((_, headers, body),) = receiver.requests
+    assert headers["Splatflow-Event"] == "ping"
+    assert json.loads(body)["job"] is None
+
+
+def test_pauses_grow_to_two_hours_and_few_tries_are_never_all():
+    assert [retry.pause_seconds(n, 0.5) for n in (1, 2, 7, 8, 1000)] == [10, 30, 7200, 7200, 7200]
+    assert retry.pause_seconds(1, 0.0) == 7.5
+    assert retry.pause_seconds(1, 1.0) == 12.5
+    begun = now()
+    late = begun + timedelta(days=3)  # nobody could send in between
+    assert retry.next_try(begun, 1, late, 0.5) == late + timedelta(seconds=10)
+    assert retry.next_try(begun, retry.FEWEST_TRIES, late, 0.5) is None
