@@ -14,10 +14,9 @@ from prefect.states import Completed, Failed
 
 from flows import round_report
 from flows.clearing import MIN_AGE, PARTS, Cleared, Round
-from storage import actions, footprint, ledger, tally
+from storage import actions, ledger
 from storage.database import database
 from storage.ledger import Ledger
-from storage.measures import STORE_UNACCOUNTED
 from storage.objects import open_store
 from storage.settings import settings
 from storage.tables import Action, now
@@ -39,8 +38,7 @@ def balance(dry_run: bool) -> Ledger:
     """Holds the store against the rows, and tells `/metrics` what there is."""
     found = ledger.read(database(), open_store(settings()))
     if not dry_run:
-        footprint.tell(database(), {line.kind: line.stored for line in found.lines})
-        tally.put(database(), STORE_UNACCOUNTED.at(found.stored - found.accounted))
+        ledger.tell(database(), found)
     return found
 
 

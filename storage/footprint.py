@@ -1,11 +1,10 @@
-"""How much room the object store's contents take, by what they are. Lists all objects: for a background job, never for a request."""
+"""How much room the object store's contents take, by what they are; `storage.ledger` adds it up."""
 
 import time
 from collections.abc import Mapping
 
 from storage import measures, tally
 from storage.database import Database
-from storage.objects import ObjectStore
 
 CLASSES = ("uploads", "sources", "steps", "checkpoints", "outputs", "previews", "other")
 _FOLDERS = {"steps": "steps", "checkpoints": "checkpoints", "outputs": "outputs", "previews": "previews"}
@@ -24,19 +23,6 @@ def class_of(key: str) -> str:
     if len(rest) == 2:
         return "sources" if rest[1].startswith("source.") else "other"
     return _FOLDERS.get(rest[1], "other")
-
-
-def measure(database: Database, objects: ObjectStore) -> dict[str, int]:
-    """Adds up all objects, writes the sums down for `/metrics`, and returns the bytes by class.
-
-    Raises:
-        DatabaseUnavailable, StoreUnavailable
-    """
-    found: dict[str, int] = dict.fromkeys(CLASSES, 0)
-    for key, size in objects.sizes(""):
-        found[class_of(key)] += size
-    tell(database, found)
-    return found
 
 
 def tell(database: Database, found: Mapping[str, int]) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from uuid import UUID
 
-from storage import claims
+from storage import claims, footprint, tally
 from storage.claims import HELD, SAID, STRAY, Claim
 from storage.database import Database
 from storage.footprint import CLASSES, class_of
+from storage.measures import STORE_UNACCOUNTED
 from storage.objects import ObjectStore
 
 LISTED = 5_000  # objects between two looks at the rows
@@ -116,6 +117,16 @@ def read(database: Database, objects: ObjectStore) -> Ledger:
         if met.get(job_id, 0) != len(claim.named):
             _missing(database, objects, job_id, claim, lines, ledger)
     return ledger
+
+
+def tell(database: Database, ledger: Ledger) -> None:
+    """Writes down for `/metrics` what was found.
+
+    Raises:
+        DatabaseUnavailable
+    """
+    footprint.tell(database, {line.kind: line.stored for line in ledger.lines})
+    tally.put(database, STORE_UNACCOUNTED.at(ledger.stored - ledger.accounted))
 
 
 def job_of(key: str) -> UUID | None:

@@ -11,7 +11,7 @@ from api import estimate
 from api.app import create_app
 from api.metrics_rows import STILL_SECONDS, Pulse
 from api.metrics_tally import TallyCollector
-from storage import footprint, jobs, measures, tally
+from storage import jobs, ledger, measures, tally
 from storage.attempts import claim
 from storage.database import DatabaseUnavailable
 from storage.leadership import Leadership
@@ -47,7 +47,7 @@ def test_a_job_leaves_its_figures_and_no_name(site):
     assert at_work["splatflow_leases_held"][()] == at_work["splatflow_slots_held"][()] == 1
     attempt.end_step("train", 45.0, made=True, device="cuda")
     attempt.finish(files={}, quality={}, scale=None)
-    footprint.measure(site.database, site.store)
+    ledger.tell(site.database, ledger.read(site.database, site.store))
     ended = samples(site)
     assert ended["splatflow_jobs_ended_total"]["finished",] == 1
     assert ended["splatflow_jobs_ended_total"]["failed",] == 0, "a counter is there before its first event"

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
-from storage import footprint
+from storage import ledger
 from storage.attempts import claim
 from storage.leadership import Leadership
 from tests.api.conftest import empty_database, site
@@ -37,7 +37,7 @@ def exposed(site: Any) -> Exposed:
     attempt = claim(site.database, UUID(job), uuid4(), 1)
     attempt.end_step("train", 3.0, made=True, device="cuda")
     attempt.fail(error_code="too_few_frames", error_message="Film longer.")
-    footprint.measure(site.database, site.store)
+    ledger.tell(site.database, ledger.read(site.database, site.store))
     Leadership(site.database, patience_seconds=8).held(0.0)
     found: Exposed = {}
     for family in parsed(site.client.get("/metrics").text):
