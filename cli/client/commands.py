@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cli.client import reprocess
+from cli.client import reprocess, webhooks
 
 PROCESSING = ("queued", "processing", "finished", "failed")
 
@@ -38,6 +38,7 @@ def add(commands: Any, whole: Callable[[str], int]) -> None:
     command.set_defaults(call=_submit)
 
     reprocess.add(commands, shown, whole)
+    webhooks.add(commands, shown)
 
     command = commands.add_parser("jobs", parents=[shown], help="list jobs, newest first")
     command.add_argument("--status", choices=PROCESSING, help="only these")
