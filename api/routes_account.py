@@ -29,15 +29,15 @@ async def account(request: Request) -> Response:
     }
 
     def work() -> Response:
+        standing = quotas.standing(service.database, settings, principal.account_id)
         return JsonResponse(
             {
                 "name": account_name(service.database, principal.account_id),
                 "plan": principal.plan,
                 "limits": limits,
-                "usage": usage(service.database, principal.account_id),
+                "usage": usage(service.database, principal.account_id, standing),
                 "quotas": {
-                    name: {"limit": quota.limit, "used": quota.used}
-                    for name, quota in quotas.standing(service.database, settings, principal.account_id).items()
+                    name: {"limit": quota.limit, "used": round(quota.used, 3)} for name, quota in standing.items()
                 },
                 "retention": retention.shown(settings),
             }

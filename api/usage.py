@@ -1,5 +1,6 @@
 """What an account uses."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -16,12 +17,16 @@ def account_name(database: Database, account_id: UUID) -> str:
         return session.connection().execute(select(col(Account.name)).where(col(Account.id) == account_id)).scalar_one()
 
 
-def usage(database: Database, account_id: UUID) -> dict[str, int | float]:
-    """How many jobs there are, the bytes of their uploads and outputs, and the seconds that runs took this month (UTC)."""
+def usage(database: Database, account_id: UUID, standing: Mapping[str, quotas.Quota]) -> dict[str, int | float]:
+    """How many jobs there are, the bytes of their uploads and outputs, and the seconds that runs took this month (UTC).
+
+    Args:
+        standing: of the account, see `storage.quotas`.
+    """
     owned = (col(Job.account_id) == account_id, col(Job.deleted_at).is_(None), col(Job.reprocess_of).is_(None))
     with database.read() as session:
         return {
             "jobs": session.execute(select(func.count()).select_from(Job).where(*owned)).scalar_one(),
-            "bytes": quotas.bytes_in(session, account_id),
-            "processing_seconds_this_month": round(quotas.seconds_in(session, account_id), 1),
+            "bytes": int(standing[quotas.BYTES].used),
+            "processing_seconds_this_month": round(standing[quotas.HOURS].used * quotas.HOUR_SECONDS, 1),
         }

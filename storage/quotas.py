@@ -187,7 +187,7 @@ def _queued(session: Session, account_id: UUID) -> int:
 
 
 def _hours(session: Session, account_id: UUID) -> float:
-    return round(seconds_in(session, account_id) / HOUR_SECONDS, 3)
+    return seconds_in(session, account_id) / HOUR_SECONDS
 
 
 def _check(session: Session, account_id: UUID, limits: Mapping[str, int | None], wanted: Mapping[str, int]) -> None:

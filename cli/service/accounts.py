@@ -36,7 +36,7 @@ def described(database: Database, settings: Settings, account: Account) -> dict[
         "name": account.name,
         "plan": account.plan,
         "quotas": {
-            name: {"limit": quota.limit, "used": quota.used, "own": name in account.quotas}
+            name: {"limit": quota.limit, "used": round(quota.used, 3), "own": name in account.quotas}
             for name, quota in standing.items()
         },
     }
