@@ -173,6 +173,25 @@ def test_what_a_crash_left_goes_in_the_next_round(
     assert left(store, job_id) == set()
 
 
+def test_who_comes_between_the_look_and_the_mark_loses_nothing(
+    database: Database, local_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+):
+    failed, finished = (ended(database, local_store, state, 20) for state in (FAILED, FINISHED))
+    objects, sizes = set(local_store.keys("")), local_store.sizes
+
+    def meanwhile(prefix: str):
+        if str(failed) in prefix:
+            jobs.retry(database, job_row(database, failed).account_id, failed)
+        else:
+            submitted(database, job_row(database, finished).account_id, reprocess_of=finished)
+        return sizes(prefix)
+
+    monkeypatch.setattr(local_store, "sizes", meanwhile)
+    assert round_of(database, local_store) == {}
+    assert set(local_store.keys("")) == objects
+    assert [job_row(database, job_id).expired_at for job_id in (failed, finished)] == [None, None]
+
+
 def test_for_ever_is_for_ever_and_a_round_may_be_stopped(sqlite_database: Database, local_store: ObjectStore):
     ended(sqlite_database, local_store, FINISHED, 4000)
     assert round_of(sqlite_database, local_store, Settings()) == {}

@@ -18,7 +18,7 @@ from storage.database import Database, DatabaseUnavailable
 from storage.local import LocalStore
 from storage.objects import StoreUnavailable
 from storage.settings import Settings
-from tasks.errors import NotAVideo
+from tasks.errors import NotAVideo, SourceExpired
 from tasks.process.runner import StepKilled
 from tasks.service import archive, run
 from tasks.service.archive import OutputLost
@@ -254,6 +254,12 @@ def test_the_source_is_fetched_once_and_again_when_it_is_not_whole(job_run: JobR
     objects.put_bytes(job_run.job.source_key, b"video")
     path.write_bytes(b"vid")
     assert job_run.source().read_bytes() == b"video"
+
+
+def test_a_source_that_is_no_longer_kept_is_told_as_such(job_run: JobRun, objects: LocalStore):
+    objects.delete([job_run.job.source_key])
+    with pytest.raises(SourceExpired, match="upload the video again"):
+        job_run.source()
 
 
 def test_a_scratch_folder_is_new(job_run: JobRun):
