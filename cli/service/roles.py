@@ -32,7 +32,7 @@ DATABASE, STORE, SIGNING = "SPLATFLOW_DATABASE_URL", "SPLATFLOW_OBJECT_STORE", "
 GIVE = {
     DATABASE: "the PostgreSQL database that all parts share, as postgresql://USER:PASSWORD@HOST/NAME",
     STORE: "s3, since parts on different machines share no disk, with the SPLATFLOW_S3_... of the store",
-    SIGNING: f"a random secret of at least {MIN_SECRET_CHARACTERS} characters (openssl rand -hex 32), the same for every API",
+    SIGNING: f"a random secret of at least {MIN_SECRET_CHARACTERS} characters (openssl rand -hex 32), the same for all that get it",
     PREFECT_API: "where the API of the Prefect server is reached, such as http://prefect:4200/api",
     PREFECT_DATABASE: "the database of the Prefect server, as postgresql+asyncpg://USER:PASSWORD@HOST/NAME",
 }
@@ -80,7 +80,9 @@ ROLES = {
     "prefect": Role(part=_prefect, needs=(PREFECT_DATABASE,)),
     "deploy": Role(part=_ending("deploy_pools"), needs=(PREFECT_API,)),
     "api": Role(part=_api, needs=(*WORK, SIGNING)),
-    "dispatcher": Role(part=lambda _env, _mark: Part(name="dispatcher", module="api.dispatcher"), needs=WORK),
+    "dispatcher": Role(
+        part=lambda _env, _mark: Part(name="dispatcher", module="api.dispatcher"), needs=(*WORK, SIGNING)
+    ),
     "worker": Role(part=_worker("worker", POOL), needs=WORK, kept=True),
     "housekeeping": Role(part=_worker("housekeeping", HOUSEKEEPING_POOL), needs=WORK, kept=True),
     # One run, where something else than our workers starts it: a pod of a Kubernetes work pool.
