@@ -27,6 +27,8 @@ def maintain(data: Path | None, *, dry_run: bool, min_age_seconds: float | None,
         min_age_seconds: objects that were written later stay; None: as the flow has it.
         say: takes lines of progress.
 
+    With a group at work in the folder, its Prefect is asked too.
+
     Raises:
         BadOption, DataUnusable, DatabaseUnavailable
     """
@@ -56,7 +58,9 @@ def maintain(data: Path | None, *, dry_run: bool, min_age_seconds: float | None,
                 return act()
             except SplatflowError as error:
                 problems[part] = str(error)
-                return otherwise
+            except Exception as error:  # a defect: told as well, and the other parts are done
+                problems[part] = f"{type(error).__name__}: {error}"
+            return otherwise
 
         began_at, began = now(), time.monotonic()
         cleared: list[Cleared] = []
@@ -64,6 +68,8 @@ def maintain(data: Path | None, *, dry_run: bool, min_age_seconds: float | None,
             cleared += tried(name, lambda part=part: part(this), [])
         none: ledger.Ledger | None = None
         balance = tried("store against rows", lambda: ledger.read(database, this.objects), none)
+        if balance is not None and not dry_run:
+            tried("figures for /metrics", lambda: ledger.tell(database, balance), None)
         done = actions.newest(database, limit=round_report.SHOWN_ACTIONS, within=timedelta(days=1))
         return round_report.report(
             dry_run=dry_run,
