@@ -18,7 +18,7 @@ Url = Annotated[
         min_length=1,
         max_length=MAX_URL_CHARACTERS,
         description="https, without user name and fragment; a public address.",
-        examples=["https://example.org/splatflow"],
+        examples=["https://hooks.example/splatflow"],
     ),
 ]
 

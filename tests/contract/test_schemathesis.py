@@ -147,6 +147,18 @@ def test_batches_of_any_kind(key: str, operations: dict[str, Any]) -> None:
         one()
 
 
+@pytest.mark.parametrize(
+    "label", ["PATCH /api/v1/webhooks/{webhook_id}/", "GET /api/v1/webhooks/{webhook_id}/deliveries/"]
+)
+def test_requests_for_a_webhook_of_ones_own(put: Callable[..., None], api: Api, label: str) -> None:
+    """Switched off, so that nothing is sent to where they say."""
+    hook = api.post("webhooks/", json={"url": "https://hooks.example/", "active": False}).json()["webhook_id"]
+    try:
+        put(label, GenerationMode.POSITIVE, webhook_id=hook)
+    finally:
+        api.request("DELETE", f"webhooks/{hook}/")
+
+
 def test_everything_else_that_is_described(put: Callable[..., None], operations: dict[str, Any]) -> None:
     for label in set(operations) - {*GENERAL, *OF_A_JOB, MAKES_BATCHES}:
         put(label, GenerationMode.POSITIVE)

@@ -1,7 +1,9 @@
 """Webhooks' rows: what is told of which jobs' ends, to whom, and what is forgotten."""
 
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,7 +11,7 @@ import pytest
 from sqlalchemy import event, select, update
 from sqlmodel import col
 
-from storage import dispatching, jobs, webhook_secrets, webhooks
+from storage import dispatching, jobs, webhook_queue, webhook_secrets, webhooks
 from storage.attempts import Attempt, record_end
 from storage.database import Database
 from storage.tables import Job, Webhook, WebhookDelivery, now
@@ -237,3 +239,58 @@ def test_the_derivation_is_hkdf():
     salt = webhook_secrets.new_salt(SECRET)
     made = HKDF(SHA256(), 32, bytes.fromhex(salt[:32]), b"splatflow-webhook-1").derive(SECRET)
     assert webhook_secrets.secret_of(SECRET, salt) == "whsec_" + base64.urlsafe_b64encode(made).decode().rstrip("=")
+
+
+def test_a_try_is_one_senders_until_its_claim_is_over(database: Database, account_id: UUID):
+    hook = new_hook(database, account_id)
+    FINISH(database, at_work(database, submitted(database, account_id)))
+    moment, lease = now(), timedelta(seconds=60)
+    assert webhook_queue.due(database, moment) == [hook.id]
+    first = webhook_queue.claim(database, hook.id, moment, lease=lease)
+    assert first is not None
+    assert (first.number, first.url, first.salt) == (1, hook.url, hook.salt)
+    assert webhook_queue.claim(database, hook.id, moment, lease=lease) is None
+    assert webhook_queue.due(database, moment) == []
+    second = webhook_queue.claim(database, hook.id, moment + lease, lease=lease)
+    assert second is not None
+    assert (second.delivery_id, second.number) == (first.delivery_id, 2)
+    heard = webhook_queue.Outcome(status_code=200)
+    assert not webhook_queue.settle(database, first, heard, moment), "it is another's try by now"
+    again = webhook_queue.Outcome(status_code=None, error="x" * 300, again_at=moment + 2 * lease)
+    assert webhook_queue.settle(database, second, again, moment)
+    third = webhook_queue.claim(database, hook.id, moment + 2 * lease, lease=lease)
+    assert third is not None
+    assert webhook_queue.settle(database, third, webhook_queue.Outcome(status_code=410, error="G.", gone=True), moment)
+    (row,) = told(database)
+    assert (row.state, row.status_code, row.tries) == (webhooks.FAILED, 410, 3)
+    assert not webhooks.get(database, account_id, hook.id).active
+
+
+def test_jobs_end_while_webhooks_come_and_go(database: Database, account_id: UUID):
+    """No end of a job fails for a webhook that is removed, switched off or told at the same moment, and none is told to nobody."""
+    attempts = [at_work(database, submitted(database, account_id)) for _ in range(12)]
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            hook = new_hook(database, account_id)
+            webhooks.ping(database, account_id, hook.id)
+            for found in webhook_queue.due(database, now()):
+                made = webhook_queue.claim(database, found, now(), lease=timedelta(seconds=60))
+                if made is not None:
+                    gone = webhook_queue.Outcome(status_code=410, error="G.", gone=True)
+                    webhook_queue.settle(database, made, gone, now())
+            webhooks.remove(database, account_id, hook.id)
+
+    with ThreadPoolExecutor(6) as pool:
+        others = [pool.submit(come_and_go) for _ in range(2)]
+        ends = [pool.submit(FINISH, database, attempt) for attempt in attempts]
+        try:
+            for end in ends:
+                end.result(timeout=60)
+        finally:
+            ended.set()
+        for other in others:
+            other.result(timeout=60)
+    assert {job_row(database, attempt.job_id).state for attempt in attempts} == {"finished"}
+    assert counts(database)["webhookdelivery"] == counts(database)["webhook"] == 0

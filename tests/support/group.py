@@ -172,7 +172,11 @@ def shared_group(config: pytest.Config, folder: Path) -> Group:
     if group is None:
         backends = contextlib.ExitStack()
         config.add_cleanup(backends.close)
-        environment = {"SPLATFLOW_MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES)}
+        environment = {
+            "SPLATFLOW_MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
+            "SPLATFLOW_WEBHOOK_ALLOW_HTTP": "true",  # receivers of tests are on loopback
+            "SPLATFLOW_WEBHOOK_ALLOW_PRIVATE": "127.0.0.0/8",
+        }
         environment |= _backends(os.environ.get("SPLATFLOW_TEST_BACKENDS", ""), folder, backends)
         group = Group(data=folder / "group", environment=environment)
         config.stash[_SHARED] = group
