@@ -16,6 +16,7 @@ from prefect.states import Cancelled
 from flows import hooks, request
 from flows.artifacts import show_result
 from flows.server import wait_for_server
+from storage import actions
 from storage.attempts import AttemptLost, claim
 from storage.database import database
 from storage.objects import open_store
@@ -167,12 +168,24 @@ def _run_of(job_id: UUID) -> Iterator[JobRun]:
         )
         _tidy(run)
         log.info("Attempt %d at job %s (%s), on %s", attempt.number, job_id, run.job.title, run.device)
+        _tell_why(run)
         with scratch.held(run.folder):
             try:
                 yield run
             except AttemptLost:
                 run.leave()
                 raise
+
+
+def _tell_why(run: JobRun) -> None:
+    """Why there is another attempt, for whoever looks at this run in Prefect's pages."""
+    try:
+        done = [one for one in actions.of_job(database(), run.job_id) if one.attempt == run.attempt.number - 1]
+    except TransientError:
+        return
+    for one in done:
+        silence = "" if one.silent_seconds is None else f", after {one.silent_seconds:.0f} s without a sign of life"
+        run.log.info("Attempt %d was %s: %s%s.", one.attempt, one.kind, one.reason, silence)
 
 
 def _tidy(run: JobRun) -> None:
