@@ -5,16 +5,19 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from sqlalchemy import event, select, update
 from sqlmodel import col
 
-from storage import dispatching, jobs, webhook_queue, webhook_secrets, webhooks
+from storage import batch_work, dispatching, jobs, webhook_queue, webhook_secrets, webhooks
 from storage.attempts import Attempt, record_end
 from storage.database import Database
+from storage.local import LocalStore
 from storage.tables import Job, Webhook, WebhookDelivery, now
+from tests.storage.test_batches import end, finished, item, made, shadow_of
 from tests.support.databases import FILES, at_work, counts, job_row, new_account, seen, submitted
 
 SECRET = b"the secret of the tests' service"
@@ -132,12 +135,20 @@ def test_nobody_to_tell_costs_one_query(sqlite_database: Database):
     assert "USING INDEX ix_webhook_account_id" in plan[0][-1]
 
 
-def test_tries_are_not_told_but_a_first_result_is(database: Database, account_id: UUID):
-    new_hook(database, account_id)
-    parent = submitted(database, account_id)
-    attempt = at_work(database, submitted(database, account_id, reprocess_of=parent))
-    attempt.fail(error_code="x", error_message="X.")
-    assert told(database) == []
+def test_tries_are_not_told_but_a_first_result_is(sqlite_database: Database, tmp_path: Path):
+    account_id, objects = new_account(sqlite_database), LocalStore(tmp_path / "objects", SECRET)
+    had = finished(sqlite_database, objects, account_id)
+    failed = submitted(sqlite_database, account_id, training_num_steps=100)
+    objects.put_bytes(job_row(sqlite_database, failed).source_key, b"video")
+    at_work(sqlite_database, failed).fail(error_code="x", error_message="X.")
+    new_hook(sqlite_database, account_id)
+    for job_id, status in ((had, "finished"), (failed, "failed")):
+        batch_id = made(sqlite_database, account_id, jobs={"status": status}, rule="always")
+        batch_work.advance(sqlite_database, objects, batch_id)
+        end(shadow_of(sqlite_database, batch_id, job_id), objects)
+        assert item(sqlite_database, batch_id, job_id).state == "replaced"
+    (row,) = told(sqlite_database)
+    assert (row.job_id, row.event) == (failed, webhooks.JOB_FINISHED)
 
 
 def test_of_a_deleted_job_nothing_is_told_and_no_log_is_kept(database: Database, account_id: UUID):
