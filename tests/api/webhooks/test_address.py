@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.webhooks.address import BadUrl, Rules, destination
+from storage.settings import load_settings
+from tasks.errors import BadOption
 
 STRICT = Rules()
 LOCAL = Rules(http=True, networks=[ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")])
@@ -125,3 +127,11 @@ def test_any_text_is_a_url_or_refused(text):
     assert found.scheme == "https"
     assert found.target.startswith("/")
     assert found.host.isascii()
+
+
+def test_a_network_that_is_none_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SPLATFLOW_WEBHOOK_ALLOW_PRIVATE", "10.0.0.0/8, intranet")
+    with pytest.raises(BadOption, match="SPLATFLOW_WEBHOOK_ALLOW_PRIVATE can't be used"):
+        load_settings()
+    monkeypatch.setenv("SPLATFLOW_WEBHOOK_ALLOW_PRIVATE", " 10.0.0.0/8, fd00::/8 ,")
+    assert Rules.of(load_settings()).permits("fd12::1")

