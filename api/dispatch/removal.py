@@ -6,7 +6,7 @@ from pathlib import Path
 
 from api.dispatch.outbox import FORCE_AFTER_SECONDS
 from api.dispatch.runs import PrefectUnavailable, Runs
-from storage import dispatching, naming
+from storage import dispatching, naming, removal
 from storage.database import Database
 from storage.objects import ObjectStore
 from storage.tables import DELETE, Outbox, now
@@ -26,9 +26,9 @@ def remove_objects_due(database: Database, objects: ObjectStore, work_folder: Pa
     for entry in entries:
         # First, so that one that can't be removed does not stand before all others in the next round too.
         dispatching.again(database, entry, seconds=LOOK_AGAIN_SECONDS)
-        for job_id in dispatching.owners_of(database, entry.job_id):
+        for job_id in removal.owners_of(database, entry.job_id):
             objects.delete_prefix(naming.job_prefix(job_id))
-        if (orphan := dispatching.orphaned_upload(database, entry.job_id)) is not None:
+        if (orphan := removal.orphaned_upload(database, entry.job_id)) is not None:
             objects.delete([orphan])
         shutil.rmtree(work_folder / str(entry.job_id), ignore_errors=True)
     return entries
@@ -53,9 +53,9 @@ def _remove_runs(database: Database, runs: Runs, entry: Outbox) -> None:
             alive += 1
             if state.state != "CANCELLING" or age > FORCE_AFTER_SECONDS:
                 runs.stop(run_id, state, force=age > FORCE_AFTER_SECONDS)
-    if alive or (age < SETTLE_SECONDS and dispatching.was_at_work(database, entry.job_id)):
+    if alive or (age < SETTLE_SECONDS and removal.was_at_work(database, entry.job_id)):
         return
     for run_id in found:
         runs.remove(run_id)
-    dispatching.forget_job(database, entry)
+    removal.forget_job(database, entry)
     log.info("job %s: removed", entry.job_id)

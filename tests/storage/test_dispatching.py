@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from storage import dispatching, jobs, uploads, waiting
+from storage import dispatching, jobs, removal, uploads, waiting
 from storage.attempts import Attempt, AttemptLost
 from storage.database import Database
 from storage.jobs import Submission
@@ -271,14 +271,14 @@ def test_nothing_of_a_deleted_job_is_left(database: Database, account_id: UUID):
     attempt.take_slot(["host/cpu"])
     dispatching.stop_run(database, job.id, uuid4())
     jobs.remove(database, account_id, job.id)
-    assert dispatching.was_at_work(database, job.id)
-    assert dispatching.orphaned_upload(database, job.id) == upload.blob_name
+    assert removal.was_at_work(database, job.id)
+    assert removal.orphaned_upload(database, job.id) == upload.blob_name
     (entry,) = dispatching.due(database, kinds=[DELETE])
-    dispatching.forget_job(database, entry)
+    removal.forget_job(database, entry)
     left = counts(database)
     assert left.pop("tally") > 0  # figures that only grow; they name no job
     assert left == {name: n for name, n in {**before, "upload": 0}.items() if name != "tally"}
-    dispatching.forget_job(database, entry)  # may be repeated
+    removal.forget_job(database, entry)  # may be repeated
 
 
 def test_an_upload_stays_while_another_job_reads_it(database: Database, account_id: UUID):
@@ -287,6 +287,6 @@ def test_an_upload_stays_while_another_job_reads_it(database: Database, account_
     for job_id, left in ((first, 1), (second, 0)):
         jobs.remove(database, account_id, job_id)
         (entry,) = dispatching.due(database, kinds=[DELETE])
-        assert (dispatching.orphaned_upload(database, job_id) is None) is (left == 1)
-        dispatching.forget_job(database, entry)
+        assert (removal.orphaned_upload(database, job_id) is None) is (left == 1)
+        removal.forget_job(database, entry)
         assert counts(database)["upload"] == left

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from storage import dispatching, jobs
+from storage import dispatching, jobs, removal
 from storage.attempts import Attempt, AttemptLost, claim, record_end
 from storage.database import Database
 from storage.dispatching import OpenJob
@@ -158,7 +158,7 @@ class JobLife(RuleBasedStateMachine):
     @rule()
     def the_dispatcher_removes(self) -> None:
         for entry in outbox(self.database, DELETE):
-            dispatching.forget_job(self.database, entry)
+            removal.forget_job(self.database, entry)
             self.before.pop(entry.job_id)
             self.jobs.remove(entry.job_id)
         if not self.jobs:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from storage import dispatching, jobs, measures, tally
+from storage import dispatching, jobs, measures, removal, tally
 from storage.attempts import AttemptLost, claim, record_end
 from storage.database import Database
 from storage.tables import FAILED, Job
@@ -49,7 +49,7 @@ def test_a_job_from_wait_to_end(database: Database, account_id: UUID):
     assert count(database, measures.ENDED, measures.FINISHED) == 1
     jobs.remove(database, account_id, job_id)
     (entry,) = dispatching.due(database, kinds=["delete"])
-    dispatching.forget_job(database, entry)
+    removal.forget_job(database, entry)
     assert count(database, measures.ENDED, measures.FINISHED) == 1
     assert count(database, measures.ENDED, measures.DELETED) == 0
 
