@@ -161,7 +161,12 @@ class S3Store:
         """
         count = size = 0
         with self._errors(""):
-            answer = self._client._execute("GET", self.bucket, query_params={"uploads": ""})
+            try:
+                answer = self._client._execute("GET", self.bucket, query_params={"uploads": ""})
+            except (S3Error, InvalidResponseError) as error:
+                if _code(error) != "NoSuchUpload":  # what rclone's server says when it never had one
+                    raise
+                return 0, 0
             for begun in ListMultipartUploadsResult(answer).uploads:
                 key, upload_id, since = begun.object_name, begun.upload_id, begun.initiated_time
                 if not key or not upload_id or since is None or since > datetime.now(UTC) - older_than:

@@ -2,17 +2,23 @@
 and from the store itself, never from what the service says of itself."""
 
 import hashlib
+import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import psycopg
+from minio import Minio
 
+from tests.api.webhooks.receiver import Receiver, receiving
 from tests.contract.client import BLOCK_BLOB, Api, client, close_client, outside
 from tests.service.processes import STEP, wait_for
 from tests.service.watched import STEPS, as_json
@@ -21,6 +27,7 @@ from tests.support.hosts import Host
 
 ACCOUNTS = ("red", "green", "blue")
 WORKERS = ("gpu-1", "gpu-2")
+HOOKS = {"SPLATFLOW_WEBHOOK_ALLOW_HTTP": "1", "SPLATFLOW_WEBHOOK_ALLOW_PRIVATE": "127.0.0.1/32"}
 ENDED = ("finished", "failed", "lost")
 DONE = re.compile(r"Flow run '(Matrix \d+)(?: \(attempt (\d+)\))?' - (\w+): done in")
 OPTIONS = {"training_num_steps": 300, "training_max_num_gaussians": 4000, "train_side_px": 192}
@@ -33,19 +40,26 @@ class Matrix:
     """Jobs under watch on a cluster.
 
     Attributes:
+        receiver: of the accounts' webhooks.
         jobs: title by the job's id.
         told: what happened, in order: (seconds since the first upload, sentence).
+        kept: steps that were in the store at a fault.
     """
 
     cluster: Cluster
+    receiver: Receiver
     jobs: dict[str, str] = field(default_factory=dict)
     told: list[tuple[float, str]] = field(default_factory=list)
     begun: float = 0.0
+    kept: Stamps = field(default_factory=dict)
 
     def submit(self, count: int, clip: bytes) -> None:
         """Submits jobs, the accounts in turn, as clients do: uploads to the store, then submits."""
         self.begun = time.monotonic()
         apis = {name: Api(self.cluster.url, self.cluster.make_key("front", name, account=name)) for name in ACCOUNTS}
+        for name, api in apis.items():
+            hook = {"url": f"http://127.0.0.1:{self.receiver.port}/{name}", "events": ["job.finished"]}
+            api.post("webhooks/", json=hook).raise_for_status()
         for number, account in enumerate(islice(cycle(ACCOUNTS), count), 1):
             api, title = apis[account], f"Matrix {number}"
             upload = api.upload_url("mp4")
@@ -87,8 +101,6 @@ class Matrix:
         wait_for(lambda: self._row(job)["attempt"] > attempt, 150, lambda: f"no new attempt: {self._row(job)}")
         self.note(f"'{self.jobs[job]}' was given another attempt {time.monotonic() - lost:.0f} s after the loss")
         self.kept |= kept
-
-    kept: Stamps = field(default_factory=dict)
 
     def prefect_away(self, host: Host, seconds: float) -> None:
         """Prefect's server is killed and stays away."""
@@ -174,6 +186,47 @@ class Matrix:
             expected |= dict.fromkeys(filter(None, [row["preview_key"]]))
         return expected
 
+    def check_tellings(self) -> None:
+        """Each account's webhook has heard of each of its jobs' ends, under one delivery's name each."""
+
+        def heard() -> dict[str, set[str]]:
+            found: dict[str, set[str]] = {}
+            for path, headers, body in list(self.receiver.requests):
+                told = json.loads(body)
+                assert (told["event"], path) == ("job.finished", f"/{self._account(told['job']['job_id'])}")
+                found.setdefault(told["job"]["job_id"], set()).add(headers["Splatflow-Delivery"])
+            return found
+
+        wait_for(lambda: heard().keys() == self.jobs.keys(), 90, lambda: f"{heard()}")
+        assert all(len(names) == 1 for names in heard().values()), heard()
+        self.note(f"{len(heard())} ends told to webhooks, in {len(self.receiver.requests)} requests")
+
+    def collect(self, *, strangers: bool) -> None:
+        """A round of housekeeping, over the store with strays in it, says that store and rows agree.
+
+        Args:
+            strangers: one of no job, too, at which housekeeping looks twice, 30 s apart.
+        """
+        server = self.cluster.s3
+        store = Minio(
+            urlsplit(server.endpoint).netloc, server.access_key, server.secret_key, secure=False, region=server.region
+        )
+        strays = {f"jobs/{next(iter(self.jobs))}/outputs/99/late.ply"}
+        if strangers:
+            strays.add(f"jobs/{uuid4()}/steps/sfm/late.tar")
+        for key in strays:
+            store.put_object(bucket_name=BUCKET, object_name=key, data=BytesIO(bytes(1000)), length=1000)
+        time.sleep(1.1)
+        done = self.cluster.host("front").run("maintain", "--min-age", "1", "--json", check=False)
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        assert not report["problems"], report
+        assert report["bytes"] == 1000 * len(strays), report
+        assert not self.stored().keys() & strays
+        store = report["store"]
+        assert store["stored"] == store["accounted"] == sum(size for size, _ in self.stored().values()), store
+        self.note(f"housekeeping removed {report['bytes']} bytes; of {store['stored']} stored all are accounted for")
+
     def check_store(self) -> None:
         """The store holds what rows say, of each job and step one output and one record of it, and nothing else."""
         stored, expected = self.stored(), self.expected()
@@ -202,17 +255,22 @@ class Matrix:
         """What happened, as a table."""
         return "| s | |\n|---:|---|\n" + "".join(f"| {seconds:.0f} | {sentence} |\n" for seconds, sentence in self.told)
 
+    def _account(self, job: str) -> str:
+        (found,) = self.cluster.query(
+            "SELECT name FROM account JOIN job ON job.account_id = account.id WHERE job.id = %s", job
+        )
+        return found["name"]
+
     def _row(self, job: str) -> dict[str, Any]:
         return next(row for row in self.rows() if str(row["id"]) == job)
 
 
 @contextmanager
-def running_matrix(
-    folder: Path, settings: dict[str, str], prepare: Callable[[Cluster], None] | None = None
-) -> Iterator[Matrix]:
+def running_matrix(folder: Path, settings: dict[str, str]) -> Iterator[Matrix]:
     """A front with API, dispatcher and housekeeping, Prefect's server on a host of its own, and two hosts with workers."""
     client()  # made before there are threads
-    with running_cluster(folder, ("front", "prefect", *WORKERS), settings=settings) as cluster:
+    names = ("front", "prefect", *WORKERS)
+    with receiving() as receiver, running_cluster(folder, names, settings=HOOKS | settings) as cluster:
         front = cluster.host("front")
         front.run("part", "migrate")
         cluster.host("prefect").start("prefect")
@@ -223,5 +281,5 @@ def running_matrix(
             cluster.host(name).start("worker", wait=False)
         front.start("housekeeping", wait=False)
         wait_for(lambda: outside("GET", f"{cluster.url}/readyz").status_code == 200, 60, cluster.tails)
-        yield Matrix(cluster=cluster)
+        yield Matrix(cluster=cluster, receiver=receiver)
     close_client()

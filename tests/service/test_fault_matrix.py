@@ -40,6 +40,8 @@ def test_twenty_jobs_through_every_fault(tmp_path: Path, clip: bytes) -> None:
         matrix.until_ended(1800)
         matrix.check_steps()
         matrix.check_files()
+        matrix.check_tellings()
+        matrix.collect(strangers=True)
         matrix.check_store()
         if path := os.environ.get("SPLATFLOW_FAULTS_TABLE"):
             Path(path).write_text(matrix.markdown())
@@ -56,4 +58,6 @@ def test_three_jobs_through_faults(tmp_path: Path, clip: bytes) -> None:
         matrix.until_ended(180)
         matrix.check_steps()
         matrix.check_files()
+        matrix.check_tellings()
+        matrix.collect(strangers=False)
         matrix.check_store()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from storage.local import LocalStore
 from storage.naming import BadKey, job_prefix, output_key, source_key, step_key
 from storage.objects import ObjectInfo, ObjectMissing, ObjectStore
 from tasks.errors import OutputUnwritable
@@ -208,7 +209,12 @@ def test_concurrent_writers_and_readers_never_mix(store: ObjectStore):
     for writer in writers:
         writer.start()
     while any(writer.is_alive() for writer in writers):
-        seen.add(store.get_bytes("deep/er/a"))
+        try:
+            seen.add(store.get_bytes("deep/er/a"))
+        except (
+            ObjectMissing
+        ):  # rclone's server, when it is busy, takes a file away before it has the new one; S3 does not
+            assert not isinstance(store, LocalStore)
     for writer in writers:
         writer.join()
     seen.add(store.get_bytes("deep/er/a"))

@@ -174,6 +174,7 @@ def test_copies_in_parts_cover_the_object(size: int, limit: int):
 
 
 def test_writes_in_parts_that_nobody_completed_are_swept(s3_store: S3Store):
+    assert s3_store.sweep(older_than=timedelta(0)) == (0, 0), "there never was one"
     s3_store.put_bytes("a", b"whole")
     client = s3_store._client
     upload_id = client._create_multipart_upload(s3_store.bucket, "jobs/b", {})
