@@ -198,9 +198,7 @@ def forget_old(database: Database, older_than: timedelta) -> int:
         )
         while True:
             with database.write() as session:
-                done = session.execute(
-                    delete(WebhookDelivery).where(col(WebhookDelivery.id).in_(old.limit(BATCH)))
-                )
+                done = session.execute(delete(WebhookDelivery).where(col(WebhookDelivery.id).in_(old.limit(BATCH))))
             assert isinstance(done, CursorResult)
             count += done.rowcount
             if done.rowcount < BATCH:
