@@ -32,6 +32,12 @@ ENDED = ("finished", "failed", "lost")
 DONE = re.compile(r"Flow run '(Matrix \d+)(?: \(attempt (\d+)\))?' - (\w+): done in")
 OPTIONS = {"training_num_steps": 300, "training_max_num_gaussians": 4000, "train_side_px": 192}
 
+HEAD = """# Twenty jobs through every fault
+
+`python -m benchmarks.faults` makes this page: jobs of three accounts on four hosts that share PostgreSQL, an S3 server (signatures checked) and
+Prefect's API: a front (API, dispatcher, housekeeping), Prefect's server, two workers. Settings as a user gets them. Seconds since the first upload.
+
+"""
 Stamps = dict[str, tuple[int, int]]  # by key: bytes and time of writing (ns)
 
 
@@ -252,8 +258,12 @@ class Matrix:
         return f"{as_json(rows)}\n{self.cluster.tails()}"
 
     def markdown(self) -> str:
-        """What happened, as a table."""
-        return "| s | |\n|---:|---|\n" + "".join(f"| {seconds:.0f} | {sentence} |\n" for seconds, sentence in self.told)
+        """What happened, as a page."""
+        return (
+            HEAD
+            + "| s | |\n|---:|---|\n"
+            + "".join(f"| {seconds:.0f} | {sentence} |\n" for seconds, sentence in self.told)
+        )
 
     def _account(self, job: str) -> str:
         (found,) = self.cluster.query(
