@@ -34,8 +34,9 @@ OPTIONS = {"training_num_steps": 300, "training_max_num_gaussians": 4000, "train
 
 HEAD = """# Twenty jobs through every fault
 
-`python -m benchmarks.faults` makes this page: jobs of three accounts on four hosts that share PostgreSQL, an S3 server (signatures checked) and
-Prefect's API: a front (API, dispatcher, housekeeping), Prefect's server, two workers. Settings as a user gets them. Seconds since the first upload.
+`python -m benchmarks.faults` makes this page: jobs of three accounts on four hosts that share PostgreSQL, an S3 server
+(signatures checked) and Prefect's API: a front (API, dispatcher, housekeeping), Prefect's server, two workers. Settings as
+a user gets them. Seconds since the first upload.
 
 """
 Stamps = dict[str, tuple[int, int]]  # by key: bytes and time of writing (ns)

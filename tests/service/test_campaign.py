@@ -19,7 +19,7 @@ from tests.support.group import Group
 pytestmark = pytest.mark.campaign
 LONG = 5000  # steps: enough for a checkpoint after 20 s, and for a good deal of training after it
 NOTICED_WITHIN_SECONDS = 120
-PREFECT_AWAY_SECONDS = 180.0
+PREFECT_AWAY_SECONDS = 600.0
 STOPPED_WITHIN_SECONDS = 10
 TARGETS = ("flow", "host", "worker", "prefect", "api", "dispatcher")
 NAMES = {"flow": "flow process", "host": "worker and flow at once", "prefect": "Prefect server", "api": "API"}
@@ -147,6 +147,7 @@ def test_down_and_up(default_group: Group, submit: Submit, table: Table) -> None
     )
 
 
+@pytest.mark.timeout(1800)
 def test_prefect_away_for_minutes(default_group: Group, submit: Submit, table: Table) -> None:
     """The run goes on, finishes its job, and says so to Prefect when that is back; the next job is taken then."""
     job = submit(default_group, training_num_steps=LONG)
@@ -168,8 +169,9 @@ def test_prefect_away_for_minutes(default_group: Group, submit: Submit, table: T
             return prefect(default_group, "GET", f"/flow_runs/{job.run_id}")["state"]["type"] == "COMPLETED"
         return False
 
-    processes.wait_for(completed, 2 * away + 120, "the run did not say that it had ended")
+    processes.wait_for(completed, 120, "the run did not say that it had ended")
     told = time.monotonic() - begun - away
+    assert told < 30, "the run's place at the worker was taken for longer than need be"
     table.add(
         f"Prefect server, kept away for {away:.0f} s, until after the job's end; the run told it {told:.0f} s later",
         "training",
