@@ -204,7 +204,7 @@ def _sentence(name: str, limit: int, used: float, more: int) -> str:
     match name:
         case "queued":
             return (
-                f"This account has {used:.0f} jobs waiting and its quota queued is {limit}; "
+                f"This account has {used:.0f} {'job' if used == 1 else 'jobs'} waiting and its quota queued is {limit}; "
                 f"come again when some have begun, cancel some, {ASK}."
             )
         case "bytes":
