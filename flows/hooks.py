@@ -8,6 +8,7 @@ import logging
 from typing import Any
 from uuid import UUID
 
+from flows.server import exit_soon
 from storage.attempts import Attempt, record_end
 from storage.database import database
 from storage.jobs import CANCELLED, CANCELLED_MESSAGE
@@ -19,16 +20,23 @@ log = logging.getLogger("splatflow.hooks")
 at_work: Attempt | None = None  # of this process; None in a worker
 
 
+def on_completion(flow: Any, flow_run: Any, state: Any) -> None:
+    """The run is over, and Prefect knows."""
+    exit_soon(flow_run.id)
+
+
 def on_failure(flow: Any, flow_run: Any, state: Any) -> None:
     """A step raised: the job is Failed with the error's code and sentence."""
     error = state.result(raise_on_failure=False)
     code, message = told(error if isinstance(error, BaseException) else None)
     _record(flow_run, code, message)
+    exit_soon(flow_run.id)
 
 
 def on_cancellation(flow: Any, flow_run: Any, state: Any) -> None:
     """Somebody cancelled the run in Prefect; where it was done through the API the row says so already."""
     _record(flow_run, CANCELLED, CANCELLED_MESSAGE)
+    exit_soon(flow_run.id)
 
 
 def on_crashed(flow: Any, flow_run: Any, state: Any) -> None:

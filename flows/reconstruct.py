@@ -47,6 +47,7 @@ from tasks.turntable.task import turntable
     name=request.FLOW,
     persist_result=False,
     validate_parameters=False,
+    on_completion=[hooks.on_completion],
     on_failure=[hooks.on_failure],
     on_crashed=[hooks.on_crashed],
     on_cancellation=[hooks.on_cancellation],

@@ -14,7 +14,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run as this_run
 from pydantic import ValidationError
 
-from flows import request
+from flows import hooks, request
 from flows.artifacts import escaped
 from storage import accounts, batch_work, batches
 from storage.batch_spec import BatchSpec
@@ -43,7 +43,12 @@ def cancelled(flow: Any, flow_run: Any, state: Any) -> None:
         return
 
 
-@flow(name=request.BATCH_FLOW, persist_result=False, on_cancellation=[cancelled])
+@flow(
+    name=request.BATCH_FLOW,
+    persist_result=False,
+    on_completion=[hooks.on_completion],
+    on_cancellation=[cancelled],
+)
 def reprocess(
     batch_id: str = "",
     status: str = "finished",

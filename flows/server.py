@@ -1,6 +1,9 @@
 """Prefect's server as a run sees it: it may be away while the run is at work, and be back any moment."""
 
 import logging
+import os
+import sys
+import threading
 import time
 from typing import Any
 
@@ -10,6 +13,10 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 AWAY_SECONDS = 900.0
 PAUSE_SECONDS = 2.0
+EXIT_SECONDS = 15.0
+RUN_MARK = (
+    "PREFECT__FLOW_RUN_ID"  # in the environment of a run's own process; a worker, which runs hooks too, hasn't it
+)
 
 
 def wait_for_server(
@@ -36,6 +43,29 @@ def wait_for_server(
                 log.warning("Prefect's server does not answer; the run's end is told once it does")
                 told = True
             time.sleep(pause)
+
+
+def exit_soon(run_id: object, *, seconds: float = EXIT_SECONDS) -> None:
+    """Called when a run's end is told: its process exits by itself, as is usual within a second, or else after `seconds`.
+
+    Prefect's client sends the run's log in a thread of its own, which the process waits for at its exit. After an outage that thread
+    may wait for minutes before its next try, and the worker's place would be taken by a run that has ended. The lines that
+    it holds are in the worker's log, too.
+
+    Args:
+        run_id: nothing is done in another process than this run's own.
+    """
+    if os.environ.get(RUN_MARK) != str(run_id):
+        return
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()
 
 
 def _there() -> bool:

@@ -1,16 +1,20 @@
 """Waiting for a Prefect server that is away."""
 
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.server import wait_for_server
-from tests.support.group import free_port
+from tests.support.group import ROOT, free_port
 
 
 class Told(logging.Logger):
@@ -58,6 +62,30 @@ def test_it_is_noticed_when_it_is_back() -> None:
         assert wait_for_server(log, pause=0.05)
         assert 1 < time.monotonic() - begun < 8
     assert log.lines == ["Prefect's server does not answer; the run's end is told once it does"], "said once"
+
+
+HANGS = """
+import threading, time
+from flows.server import exit_soon
+threading.Thread(target=time.sleep, args=(60,)).start()
+print("over")
+exit_soon("{named}", seconds=0.2)
+"""
+
+
+@pytest.mark.parametrize(("named", "exits"), [("mine", True), ("another", False)])
+def test_a_run_that_is_over_does_not_hang(named: str, exits: bool) -> None:
+    command = [sys.executable, "-c", HANGS.format(named=named)]
+    environment = {**os.environ, "PREFECT__FLOW_RUN_ID": "mine"}
+    with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "over\n"
+        try:
+            assert process.wait(5 if exits else 1) == 0
+            assert exits
+        except subprocess.TimeoutExpired:
+            assert not exits
+            process.kill()
 
 
 def test_it_is_left_to_prefect_when_it_stays_away() -> None:
