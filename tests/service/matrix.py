@@ -51,6 +51,8 @@ class Matrix:
         jobs: title by the job's id.
         told: what happened, in order: (seconds since the first upload, sentence).
         kept: steps that were in the store at a fault.
+        lost: jobs whose host was lost, with the attempt and the moment.
+        interrupted: (title, step) in which hosts were lost.
     """
 
     cluster: Cluster
@@ -59,6 +61,8 @@ class Matrix:
     told: list[tuple[float, str]] = field(default_factory=list)
     begun: float = 0.0
     kept: Stamps = field(default_factory=dict)
+    lost: list[tuple[str, int, float]] = field(default_factory=list)
+    interrupted: list[tuple[str, str]] = field(default_factory=list)
 
     def submit(self, count: int, clip: bytes) -> None:
         """Submits jobs, the accounts in turn, as clients do: uploads to the store, then submits."""
@@ -100,14 +104,21 @@ class Matrix:
         job = wait_for(
             lambda: self.at_work(host, step), seconds, lambda: f"{host.name} never came to {step}: {self.state()}"
         )
-        kept, killed = self.steps_stored(), host.lose()
-        attempt = self._row(job)["attempt"]
-        lost = time.monotonic()
+        attempt, kept, killed = self._row(job)["attempt"], self.steps_stored(), host.lose()
+        self.lost.append((job, attempt, time.monotonic()))
+        self.interrupted.append((self.jobs[job], step))
+        self.kept |= kept
         self.note(f"{host.name} lost in {step} of '{self.jobs[job]}': {killed} processes killed")
         host.start("worker", wait=False)
-        wait_for(lambda: self._row(job)["attempt"] > attempt, 150, lambda: f"no new attempt: {self._row(job)}")
-        self.note(f"'{self.jobs[job]}' was given another attempt {time.monotonic() - lost:.0f} s after the loss")
-        self.kept |= kept
+
+    def taken_up(self) -> None:
+        """Waits until what was lost has other attempts."""
+        for job, attempt, lost in self.lost:
+            wait_for(lambda job=job, n=attempt: self._row(job)["attempt"] > n, 150, lambda job=job: f"{self._row(job)}")
+            self.note(
+                f"'{self.jobs[job]}' was given another attempt at most {time.monotonic() - lost:.0f} s after the loss"
+            )
+        self.lost.clear()
 
     def prefect_away(self, host: Host, seconds: float) -> None:
         """Prefect's server is killed and stays away."""
@@ -160,10 +171,14 @@ class Matrix:
     def check_steps(self) -> None:
         """No finished step was carried out twice, and none that was stored at a fault was written again."""
         counts = self.done()
-        twice = {what: times for what, times in counts.items() if times > 1}
+        # A step in which a host was lost may have ended, and told so, in the moment before it was stored.
+        twice = {what: times for what, times in counts.items() if times > 1 + self.interrupted.count(what)}
         assert not twice, twice
         missing = {(title, step) for title in self.jobs.values() for step in STEPS} - counts.keys()
-        self.note(f"{sum(counts.values())} steps carried out, none twice; {len(missing)} ends lost with a host's log")
+        again = sum(times > 1 for times in counts.values())
+        self.note(
+            f"{sum(counts.values())} steps carried out, {again or 'none'} twice; {len(missing)} ends lost with a host's log"
+        )
         assert len(missing) <= 2 * len(WORKERS), missing  # the last line of a killed process may not have been written
         assert self.kept.items() <= self.stored().items(), "a stored step was written again"
 
