@@ -147,6 +147,10 @@ class Rates(Answer):
     max_body_bytes: int
     upload_url_seconds: int
     download_url_seconds: int
+    max_webhooks: int
+    disk_low_bytes: int | None = Field(
+        description="With less free space on the store's disk no uploads are taken; null: not looked at."
+    )
 
 
 class Usage(Answer):

@@ -26,6 +26,8 @@ async def account(request: Request) -> Response:
         "max_body_bytes": settings.max_body_bytes,
         "upload_url_seconds": settings.upload_url_seconds,
         "download_url_seconds": settings.download_url_seconds,
+        "max_webhooks": settings.webhooks_per_account,
+        "disk_low_bytes": settings.disk_low_bytes or None,
     }
 
     def work() -> Response:

@@ -122,6 +122,7 @@ def test_account(site):
     told = site.call("GET", "account/", key=site.new_key("second", account="ann", limits={"write": "7/hour"})).json()
     assert (told["name"], told["plan"], told["limits"]["write"]) == ("ann", "enterprise", "7/hour")
     assert told["limits"]["max_upload_bytes"] == site.settings.max_upload_bytes
+    assert (told["limits"]["max_webhooks"], told["limits"]["disk_low_bytes"]) == (10, None)
     assert told["usage"] == {"jobs": 1, "bytes": 5, "processing_seconds_this_month": 0}
     job = site.submit()["job_id"]
     site.set(job, started_at=now() - timedelta(seconds=30))
