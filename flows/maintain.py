@@ -12,7 +12,7 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.states import Completed, Failed
 
-from flows import round_report
+from flows import hooks, round_report
 from flows.clearing import MIN_AGE, PARTS, Cleared, Round
 from storage import actions, ledger
 from storage.database import database
@@ -48,7 +48,7 @@ def acted() -> list[Action]:
     return list(actions.newest(database(), limit=round_report.SHOWN_ACTIONS, within=LAST_DAY))
 
 
-@flow(name="maintain", persist_result=False)
+@flow(name="maintain", persist_result=False, on_completion=[hooks.on_completion])
 def maintain(dry_run: bool = False, min_age_seconds: float = MIN_AGE.total_seconds()) -> Any:
     """One round of housekeeping; its artifacts are `housekeeping`, `store` and `dispatcher`.
 
