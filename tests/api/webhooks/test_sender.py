@@ -1,92 +1,23 @@
-"""Deliveries to real receivers on loopback, by a clock of the test's: signed, tried again, at least once, and never in each other's way."""
+"""Deliveries to real receivers on loopback, by a clock of the test's: signed, tried again, and at least once."""
 
 import json
 import re
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
-from sqlalchemy import select
-from sqlmodel import col
 
 from api.webhooks import retry, sender
-from api.webhooks.sender import Sender
 from storage import jobs, webhook_queue, webhook_secrets, webhooks
 from storage.database import Database, DatabaseUnavailable
 from storage.settings import Settings
-from storage.tables import Webhook, WebhookDelivery, now
-from tests.api.webhooks.receiver import Receiver, receiving, status, verify
-from tests.support.databases import FILES, at_work, job_row, new_account, submitted
-
-SECRET = "signs what webhooks of tests get"
-
-
-class Clock:
-    """The time, as far as the test lets it go."""
-
-    def __init__(self) -> None:
-        self.at = now()
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def forward(self, **delta: float) -> None:
-        self.at += timedelta(**delta)
-
-
-class World:
-    """An account, and a sender for it."""
-
-    def __init__(self, database: Database, folder: Path, **options: Any) -> None:
-        given = {
-            "webhook_allow_http": True,
-            "webhook_allow_private": "127.0.0.0/8",
-            "signing_secret": SECRET,
-            **options,
-        }
-        self.database, self.settings = database, Settings(data=folder / "data", **given)
-        self.clock, self.account_id = Clock(), new_account(database)
-        self.sender = self.another()
-
-    def another(self, **options: Any) -> Sender:
-        return Sender(self.settings, self.database, clock=self.clock, **{"seconds": 2.0, **options})
-
-    def hook(self, receiver: Receiver | str, **options: Any) -> Webhook:
-        url = receiver if isinstance(receiver, str) else f"http://127.0.0.1:{receiver.port}/"
-        salt = webhook_secrets.new_salt(SECRET.encode())
-        row = Webhook(account_id=self.account_id, url=url, events=list(webhooks.EVENTS), salt=salt, **options)
-        return webhooks.create(self.database, row, most=1000)
-
-    def end_a_job(self, **values: Any) -> UUID:
-        attempt = at_work(self.database, submitted(self.database, self.account_id, **values))
-        attempt.finish(files=FILES, quality={"psnr_db": 21.5}, scale=None)
-        return attempt.job_id
-
-    def send(self) -> int:
-        """Makes all tries that are due now, one after the other for each webhook; how many."""
-        self.clock.at = max(self.clock.at, now())
-        made = 0
-        while begun := self.sender.round():
-            made += begun
-            assert self.sender.wait(20)
-        return made
-
-    def log(self) -> list[WebhookDelivery]:
-        with self.database.read() as session:
-            return list(session.scalars(select(WebhookDelivery).order_by(col(WebhookDelivery.created_at))))
-
-
-@pytest.fixture
-def world(sqlite_database: Database, tmp_path: Path) -> Iterator[World]:
-    world = World(sqlite_database, tmp_path)
-    yield world
-    assert world.sender.wait(20)
+from storage.tables import now
+from tests.api.webhooks.receiver import receiving, status, verify
+from tests.api.webhooks.world import SECRET, World
+from tests.support.databases import job_row
 
 
 def test_a_finished_job_is_told_signed(world: World):
@@ -293,70 +224,6 @@ def test_a_service_with_another_signing_secret_signs_nothing(world: World, sqlit
         other.clock.at = row.due_at
         assert other.send() == 1
     assert world.log()[0].state == "delivered"
-
-
-def test_slow_receivers_hold_up_nobody_else(world: World):
-    """More of them than there are threads, and each silent until its time is over."""
-    let_go = threading.Event()
-
-    def hang(handler: Any) -> None:
-        let_go.wait(20)
-        status(200)(handler)
-
-    with receiving(hang) as slow, receiving() as quick:
-        slow_hooks = [world.hook(slow) for _ in range(2 * sender.MOST)]
-        world.sender = world.another(seconds=20)
-        for hook in slow_hooks:
-            world.sender._known[hook.id] = sender._Known(number=0, slow=True)
-        world.hook(quick)
-        for _ in range(5):
-            world.end_a_job()
-        with world.sender:
-            world.sender.lead()
-            deadline = time.monotonic() + 15
-            while len(quick.requests) < 5 and time.monotonic() < deadline:
-                world.clock.at = now()
-                time.sleep(0.02)
-            assert len(quick.requests) == 5
-            assert len(slow.requests) <= sender.MOST_SLOW
-            let_go.set()
-        assert world.sender.wait(20)
-
-
-def test_one_try_at_a_time_for_each_webhook(world: World):
-    at_once, most, lock = 0, 0, threading.Lock()
-
-    def count(handler: Any) -> None:
-        nonlocal at_once, most
-        with lock:
-            at_once += 1
-            most = max(most, at_once)
-        time.sleep(0.02)
-        with lock:
-            at_once -= 1
-        status(200)(handler)
-
-    with receiving(count) as receiver:
-        world.hook(receiver)
-        for _ in range(4):
-            world.end_a_job()
-        world.send()
-    assert (len(receiver.requests), most) == (4, 1)
-
-
-def test_only_who_leads_sends(world: World):
-    with receiving() as receiver:
-        world.hook(receiver)
-        world.end_a_job()
-        world.clock.at = now()
-        with world.sender:
-            time.sleep(0.1)
-            assert receiver.connections == 0
-            world.sender.lead()
-            deadline = time.monotonic() + 10
-            while not receiver.requests and time.monotonic() < deadline:
-                time.sleep(0.02)
-        assert len(receiver.requests) == 1
 
 
 def test_a_ping_is_about_no_job(world: World):
