@@ -25,6 +25,7 @@ from sqlmodel import Session, col
 from storage import naming
 from storage.database import Database
 from storage.footprint import CLASSES, class_of
+from storage.ledger import job_of
 from storage.objects import ObjectStore
 from storage.removed import Removed
 from storage.settings import Settings
@@ -128,11 +129,8 @@ def _there(store: ObjectStore) -> dict[UUID, set[str]]:
     """Which classes of objects each job has."""
     there: dict[UUID, set[str]] = {}
     for key in store.keys("jobs/"):
-        try:
-            job_id = UUID(key.split("/")[1])
-        except ValueError:
-            continue
-        there.setdefault(job_id, set()).add(class_of(key))
+        if (job_id := job_of(key)) is not None:
+            there.setdefault(job_id, set()).add(class_of(key))
     return there
 
 

@@ -297,15 +297,10 @@ def running_matrix(folder: Path, settings: dict[str, str]) -> Iterator[Matrix]:
     client()  # made before there are threads
     names = ("front", "prefect", *WORKERS)
     with receiving() as receiver, running_cluster(folder, names, settings=HOOKS | settings) as cluster:
-        front = cluster.host("front")
-        front.run("part", "migrate")
-        cluster.host("prefect").start("prefect")
-        front.run("part", "deploy")
-        for part in ("api", "dispatcher"):
-            front.start(part)
+        cluster.start_front()
         for name in WORKERS:
             cluster.host(name).start("worker", wait=False)
-        front.start("housekeeping", wait=False)
+        cluster.host("front").start("housekeeping", wait=False)
         wait_for(lambda: outside("GET", f"{cluster.url}/readyz").status_code == 200, 60, cluster.tails)
         yield Matrix(cluster=cluster, receiver=receiver)
     close_client()

@@ -28,12 +28,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     client()  # made before there are threads
     folder, names = tmp_path_factory.mktemp("lost"), ("front", "prefect", *WORKERS)
     with running_cluster(folder, names, settings=SETTINGS) as cluster:
-        front = cluster.host("front")
-        front.run("part", "migrate")
-        cluster.host("prefect").start("prefect")
-        front.run("part", "deploy")
-        for part in ("api", "dispatcher"):
-            front.start(part)
+        cluster.start_front()
         cluster.host(WORKERS[0]).start("worker")
         wait_for(lambda: outside("GET", f"{cluster.url}/readyz").status_code == 200, 60, cluster.tails)
         yield cluster

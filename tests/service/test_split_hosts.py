@@ -28,14 +28,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     client()  # made before there are threads
     folder, names = tmp_path_factory.mktemp("split"), ("front", "prefect", "gpu-1")
     with running_cluster(folder, names, settings=IMPATIENT | LOGIN) as cluster:
-        front, gpu = cluster.host("front"), cluster.host("gpu-1")
+        gpu = cluster.host("gpu-1")
         for name in NOT_FOR_WORKERS:
             del gpu.environment[name]
-        front.run("part", "migrate")
-        cluster.host("prefect").start("prefect")
-        front.run("part", "deploy")
-        for part in ("api", "dispatcher"):
-            front.start(part)
+        cluster.start_front()
         gpu.start("worker")
         cluster.host("prefect").start("housekeeping")
         wait_for(lambda: outside("GET", f"{cluster.url}/readyz").status_code == 200, 60, cluster.tails)

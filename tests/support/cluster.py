@@ -68,6 +68,15 @@ class Cluster:
     def host(self, name: str) -> Host:
         return self.hosts[name]
 
+    def start_front(self) -> None:
+        """Database, Prefect's server on the host "prefect", deployments, API and dispatcher on the host "front"; no worker yet."""
+        front = self.host("front")
+        front.run("part", "migrate")
+        self.host("prefect").start("prefect")
+        front.run("part", "deploy")
+        for part in ("api", "dispatcher"):
+            front.start(part)
+
     def make_key(self, host: str, name: str, *, account: str | None = None) -> str:
         """A new API key's secret, with ample limits."""
         limits = [word for kind, rate in AMPLE.items() for word in ("--limit", f"{kind}={rate}")]
